@@ -1,0 +1,139 @@
+//! Writes generations and moves aliases, in the embedded store and in Qdrant: the only code of Lectern that does.
+//! Never decides what is written or when an alias may move.
+
+use std::fmt::Debug;
+
+use futures::future::BoxFuture;
+use lectern_schema::chunk::ChunkPayload;
+use lectern_schema::embedding::{DenseVector, SparseVector};
+use lectern_schema::generation::{Counts, Manifest};
+use lectern_schema::identifiers::{AliasName, ChunkId, GenerationId};
+
+pub mod embedded;
+pub mod qdrant;
+
+/// A chunk with its vectors, ready to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Id of the chunk.
+    pub id: ChunkId,
+    /// Dense embedding.
+    pub dense: DenseVector,
+    /// Sparse embedding; may be empty.
+    pub sparse: SparseVector,
+    /// What is stored beside the vectors.
+    pub payload: ChunkPayload,
+}
+
+/// A generation as the store knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its name.
+    pub generation: GenerationId,
+    /// Its manifest; `None` when it has none that can be read (torn or foreign).
+    pub manifest: Option<Manifest>,
+}
+
+/// A store that can be written.
+pub trait WriteStore: Debug + Send + Sync {
+    /// Begins a staging generation named by `manifest`, whose state is `Building`. Fails with `Taken` when the name is in use.
+    fn create<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Writes points into a staging generation; writing a point twice leaves one.
+    fn upsert<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        points: Vec<Point>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Waits until all writes are durable and the index is built, then compares the store's own count of points with
+    /// `counts.chunks` (`Torn` when they differ), and marks the generation complete. The last step of a build.
+    fn seal<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        counts: Counts,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>>;
+
+    /// All generations of `alias`, whole or not, oldest first.
+    fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>>;
+
+    /// The generation that `alias` points at, `None` before the first publish.
+    fn live<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Option<GenerationId>, StoreError>>;
+
+    /// Compare-and-swap: points `alias` at `to` if it still points at `expected`, else fails with `Moved`.
+    fn swap<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        expected: Option<&'a GenerationId>,
+        to: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Deletes a generation that is not live. Fails with `Held` when a reader has it open and that can be known.
+    fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// Why writing failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Choose another name.
+    #[error("generation `{0}` exists already")]
+    Taken(GenerationId),
+    /// Look at `lectern-ingest list` for what is there.
+    #[error("generation `{0}` does not exist")]
+    Missing(GenerationId),
+    /// Somebody else published in the meantime.
+    #[error("alias `{alias}` points at {}, not at {} as expected: somebody else moved it; nothing was changed", shown(.found.as_ref()), shown(.expected.as_ref()))]
+    Moved {
+        /// The alias.
+        alias: AliasName,
+        /// What it was thought to point at.
+        expected: Option<GenerationId>,
+        /// What it points at.
+        found: Option<GenerationId>,
+    },
+    /// The generation is live or a process has it open.
+    #[error("generation `{generation}` is in use by {holder}")]
+    Held {
+        /// The generation.
+        generation: GenerationId,
+        /// Who uses it.
+        holder: String,
+    },
+    /// The build lost points: it must not be published.
+    #[error("generation `{generation}` holds {found} chunks where {expected} were written")]
+    Torn {
+        /// The generation.
+        generation: GenerationId,
+        /// Chunks written.
+        expected: u64,
+        /// Chunks found.
+        found: u64,
+    },
+    /// No room, no permission, a broken disk.
+    #[error("cannot {action} `{path}`")]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store is down or overloaded.
+    #[error("the vector store is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store did not accept what was sent.
+    #[error("the vector store refused to {action}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// Its reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn shown(generation: Option<&GenerationId>) -> String {
+    generation.map_or_else(|| "nothing".to_owned(), |id| format!("`{id}`"))
+}

@@ -1,0 +1,1 @@
+//! Reads the environment and files, here only: configuration, secrets, telemetry, shutdown.

@@ -1,0 +1,89 @@
+//! Chat completion as a stream of events, by the configured endpoint.
+
+use futures::stream::BoxStream;
+use lectern_resilience::deadline::Deadline;
+
+use crate::error::ModelError;
+
+/// What is sent to a chat model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The conversation, system message first.
+    pub messages: Vec<Message>,
+    /// Most tokens to generate.
+    pub max_tokens: u32,
+    /// Sampling temperature.
+    pub temperature: f32,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// Who speaks in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The rules.
+    System,
+    /// The one who asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// A piece of a generated answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChatEvent {
+    /// More text.
+    Delta(String),
+    /// What the call has cost so far; the last one counts.
+    Usage(Usage),
+    /// The text is whole. Always the last event of a stream that did not fail.
+    Finished(FinishReason),
+}
+
+/// Tokens of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Tokens sent.
+    pub prompt_tokens: u64,
+    /// Tokens generated.
+    pub completion_tokens: u64,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// It was done.
+    Stop,
+    /// It ran into `max_tokens`.
+    Length,
+    /// The provider cut it off for its content.
+    Filtered,
+}
+
+/// The events of one call. Dropping it closes the call.
+pub type ChatStream = BoxStream<'static, Result<ChatEvent, ModelError>>;
+
+/// The chat model behind an endpoint.
+#[derive(Debug)]
+pub struct Llm {
+    _todo: (),
+}
+
+impl Llm {
+    /// Name of the model.
+    pub fn model(&self) -> &str {
+        todo!()
+    }
+
+    /// Starts a call; resolves when the provider has begun to answer.
+    pub async fn chat(&self, request: ChatRequest, deadline: Deadline) -> Result<ChatStream, ModelError> {
+        todo!()
+    }
+}

@@ -1,0 +1,4 @@
+//! Policies of bounded work, as plain state machines.
+//! Reads no clock and does no I/O: every method takes "now".
+
+pub mod deadline;

@@ -1,0 +1,46 @@
+//! The `store` section of the configuration.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// Which vector store holds the collections.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSection {
+    /// Embedded in the process, or a Qdrant server.
+    pub kind: StoreKind,
+    /// Directory of the embedded store.
+    pub path: PathBuf,
+    /// gRPC address of Qdrant, e.g. `http://127.0.0.1:6334`.
+    pub url: Option<Url>,
+    /// Key of Qdrant; the server needs a read-only one.
+    pub api_key: Option<SecretString>,
+    /// The alias that is served, and ingested into, when a request names none.
+    pub alias: String,
+}
+
+/// Kinds of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// The Qdrant engine in the process.
+    #[default]
+    Embedded,
+    /// A Qdrant server or cluster.
+    Qdrant,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        Self {
+            kind: StoreKind::default(),
+            path: PathBuf::from("./data"),
+            url: None,
+            api_key: None,
+            alias: "docs".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Reads collections: resolves aliases, opens generations, searches them. The embedded store and Qdrant behind one trait.
+//! Cannot write: the vendor clients sit in private fields, and no type or method that changes a store is public.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use lectern_resilience::deadline::Deadline;
+use lectern_schema::fingerprint::Encoding;
+use lectern_schema::generation::Manifest;
+use lectern_schema::identifiers::{AliasName, GenerationId};
+
+use crate::error::{OpenError, SearchError};
+use crate::query::{Hit, Query};
+
+pub mod bm25;
+pub mod config;
+pub mod embedded;
+pub mod error;
+pub mod filter;
+pub mod qdrant;
+pub mod query;
+
+/// A store that can be read.
+pub trait Search: Debug + Send + Sync {
+    /// The generation that `alias` points at now.
+    fn resolve<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<GenerationId, SearchError>>;
+
+    /// Opens a whole generation whose vectors `encoding` can be compared with; refuses every other one.
+    fn open<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        encoding: &'a Encoding,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Arc<dyn Collection>, OpenError>>;
+}
+
+/// One open generation. A request holds it to its end; the last holder lets it go.
+pub trait Collection: Debug + Send + Sync {
+    /// What the generation is and was built with.
+    fn manifest(&self) -> &Manifest;
+
+    /// The best chunks of this generation, best first.
+    fn search<'a>(
+        &'a self,
+        query: &'a Query,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Hit>, SearchError>>;
+
+    /// Number of chunks that the store itself counts.
+    fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>>;
+}
+
+/// The store that the configuration names.
+pub async fn connect(section: &config::StoreSection) -> Result<Arc<dyn Search>, SearchError> {
+    todo!()
+}

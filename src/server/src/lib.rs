@@ -1,0 +1,1 @@
+//! The server: HTTP, admission, caches, the answer pipeline.

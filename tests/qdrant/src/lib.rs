@@ -1,0 +1,1 @@
+//! A test server that speaks Qdrant's protocol on the qdrant-edge engine.

@@ -1,0 +1,1 @@
+//! Black-box tests of Lectern: the harness and what runs on it.
