@@ -99,6 +99,11 @@ pub struct Mismatch {
 }
 
 impl Encoding {
+    /// How this version of Lectern encodes text with the given embedding.
+    pub fn current(embedding: Embedding) -> Self {
+        Self { embedding, sparse: Sparse::default(), payload_version: crate::chunk::PAYLOAD_VERSION }
+    }
+
     /// Every difference that would make answers wrong, none when `self` (stored) can be served with `configured`.
     pub fn mismatches(&self, configured: &Self) -> Vec<Mismatch> {
         let mut found = Vec::new();
@@ -126,11 +131,11 @@ mod tests {
     use super::*;
 
     fn encoding() -> Encoding {
-        Encoding {
-            embedding: Embedding { model: "all-MiniLM-L6-v2".into(), dimension: 384, pooling: Pooling::Mean },
-            sparse: Sparse::default(),
-            payload_version: 1,
-        }
+        Encoding::current(Embedding {
+            model: "all-MiniLM-L6-v2".into(),
+            dimension: 384,
+            pooling: Pooling::Mean,
+        })
     }
 
     #[test]
