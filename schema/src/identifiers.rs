@@ -94,6 +94,13 @@ impl AliasName {
     }
 }
 
+impl Default for AliasName {
+    /// The alias of whoever names none, `docs`.
+    fn default() -> Self {
+        Self("docs".to_owned())
+    }
+}
+
 textual!(AliasName);
 
 /// One built collection under an alias: `docs@20261121T101500Z`, and `docs@20261121T101500Z-2` for the second one named

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lectern_schema::identifiers::AliasName;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -19,7 +20,7 @@ pub struct StoreSection {
     /// Key of Qdrant; the server needs a read-only one.
     pub api_key: Option<SecretString>,
     /// The alias that is served, and ingested into, when a request names none.
-    pub alias: String,
+    pub alias: AliasName,
 }
 
 /// Kinds of store.
@@ -40,7 +41,7 @@ impl Default for StoreSection {
             path: PathBuf::from("./data"),
             url: None,
             api_key: None,
-            alias: "docs".to_owned(),
+            alias: AliasName::default(),
         }
     }
 }
