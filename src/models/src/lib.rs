@@ -7,3 +7,5 @@ pub mod error;
 pub mod extractive;
 pub mod http;
 pub mod llm;
+mod patience;
+mod rejection;

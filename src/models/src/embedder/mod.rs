@@ -5,6 +5,7 @@ use lectern_resilience::deadline::Deadline;
 
 use crate::config::EmbedderSection;
 use crate::error::{ModelError, SetupError};
+use crate::http::Http;
 
 /// The configured embedder.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct ModelIdentity {
 
 impl Embedder {
     /// Loads the local model or prepares the client of the endpoint. Blocks while it reads the model.
-    pub fn new(section: &EmbedderSection) -> Result<Self, SetupError> {
+    pub fn new(section: &EmbedderSection, http: &Http) -> Result<Self, SetupError> {
         todo!()
     }
 

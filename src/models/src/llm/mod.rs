@@ -3,7 +3,9 @@
 use futures::stream::BoxStream;
 use lectern_resilience::deadline::Deadline;
 
-use crate::error::ModelError;
+use crate::config::LlmSection;
+use crate::error::{ModelError, SetupError};
+use crate::http::Http;
 
 /// What is sent to a chat model.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +79,11 @@ pub struct Llm {
 }
 
 impl Llm {
+    /// The chat model of the section; none when the section asks for no model (`extractive`).
+    pub fn new(section: &LlmSection, http: &Http) -> Result<Option<Self>, SetupError> {
+        todo!()
+    }
+
     /// Name of the model.
     pub fn model(&self) -> &str {
         todo!()
