@@ -114,7 +114,9 @@ pub enum SetupError {
         source: Cause,
     },
     /// The operating system gives no thread for the local model.
-    #[error("cannot start a thread for the local model: raise the limit of threads or lower `embedder.concurrency`")]
+    #[error(
+        "cannot start a thread for the local model: raise the limit of threads or lower `embedder.concurrency`"
+    )]
     Thread(#[source] std::io::Error),
     /// The machine's certificate authorities cannot be read.
     #[error("cannot prepare TLS: install the system's certificate authorities (package `ca-certificates`)")]

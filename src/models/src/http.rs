@@ -197,8 +197,7 @@ mod tests {
     fn open(url: &str, api_key: Option<&str>) -> Result<Endpoint, SetupError> {
         let url = Url::parse(url).unwrap();
         let key = api_key.map(SecretString::from);
-        let account =
-            Account { section: "llm", url: Some(&url), model: "gpt", api_key: key.as_ref() };
+        let account = Account { section: "llm", url: Some(&url), model: "gpt", api_key: key.as_ref() };
         Endpoint::new(&Http::new().unwrap(), &account, &["chat", "completions"])
     }
 

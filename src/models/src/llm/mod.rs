@@ -1,11 +1,15 @@
 //! Chat completion as a stream of events, by the configured endpoint.
+//! Never retries and never falls back: an error says whether that makes sense.
 
 use futures::stream::BoxStream;
 use lectern_resilience::deadline::Deadline;
 
-use crate::config::LlmSection;
+use crate::config::{LlmKind, LlmSection};
 use crate::error::{ModelError, SetupError};
-use crate::http::Http;
+use crate::http::{Account, Endpoint, Http};
+
+mod openai;
+mod sse;
 
 /// What is sent to a chat model.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,22 +79,34 @@ pub type ChatStream = BoxStream<'static, Result<ChatEvent, ModelError>>;
 /// The chat model behind an endpoint.
 #[derive(Debug)]
 pub struct Llm {
-    _todo: (),
+    endpoint: Endpoint,
 }
 
 impl Llm {
     /// The chat model of the section; none when the section asks for no model (`extractive`).
     pub fn new(section: &LlmSection, http: &Http) -> Result<Option<Self>, SetupError> {
-        todo!()
+        let account = Account {
+            section: "llm",
+            url: section.url.as_ref(),
+            model: &section.model,
+            api_key: section.api_key.as_ref(),
+        };
+        match section.kind {
+            LlmKind::Extractive => Ok(None),
+            LlmKind::Openai => {
+                let endpoint = Endpoint::new(http, &account, &["chat", "completions"])?;
+                Ok(Some(Self { endpoint }))
+            }
+        }
     }
 
     /// Name of the model.
     pub fn model(&self) -> &str {
-        todo!()
+        self.endpoint.model()
     }
 
-    /// Starts a call; resolves when the provider has begun to answer.
+    /// Starts a call; resolves when the provider has begun to answer. The deadline bounds the whole stream.
     pub async fn chat(&self, request: ChatRequest, deadline: Deadline) -> Result<ChatStream, ModelError> {
-        todo!()
+        openai::chat(&self.endpoint, &request, deadline).await
     }
 }
