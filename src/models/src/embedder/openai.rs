@@ -59,17 +59,19 @@ impl OpenaiEmbedder {
         texts: Vec<String>,
         deadline: Deadline,
     ) -> Result<Vec<Vec<f32>>, ModelError> {
-        stream::iter(texts.chunks(self.batch.get()))
+        // Owned batches: a closure over borrowed ones makes the future useless to a caller that spawns it.
+        let batches: Vec<Vec<String>> = texts.chunks(self.batch.get()).map(<[String]>::to_vec).collect();
+        stream::iter(batches)
             .map(|batch| self.embed_batch(batch, deadline))
             .buffered(self.concurrency.get())
             .try_concat()
             .await
     }
 
-    async fn embed_batch(&self, texts: &[String], deadline: Deadline) -> Result<Vec<Vec<f32>>, ModelError> {
+    async fn embed_batch(&self, texts: Vec<String>, deadline: Deadline) -> Result<Vec<Vec<f32>>, ModelError> {
         let model = self.endpoint.model();
         let _permit = until(deadline, self.calls.acquire()).await.ok_or_else(|| ModelError::late(model))?;
-        let reply = self.endpoint.post(&Call { model, input: texts }, deadline).await?;
+        let reply = self.endpoint.post(&Call { model, input: &texts }, deadline).await?;
         let answer: Answer = reply.json(LONGEST_ANSWER).await?;
         match answer {
             Answer { error: Some(fault), .. } => Err(late_fault(&fault, model, self.endpoint.api_key())),
