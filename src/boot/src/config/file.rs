@@ -10,17 +10,19 @@ use toml::de::{DeTable, DeValue};
 use super::fault::Fault;
 use super::setting::{Origin, Setting, Table, Value};
 
-/// Puts the file's settings under `root`; returns what is wrong inside, and fails when the file cannot be read.
-pub(super) fn overlay(root: &mut Setting, path: &Path) -> Result<Vec<Fault>, Fault> {
-    let text = fs::read_to_string(path).map_err(|error| Fault {
-        key: String::new(),
-        reason: format!("the configuration file `{}` cannot be read: {error}", path.display()),
-        origin: None,
-    })?;
+/// Puts the file's settings under `root`; returns what is wrong with it.
+pub(super) fn overlay(root: &mut Setting, path: &Path) -> Vec<Fault> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let reason = format!("the configuration file `{}` cannot be read: {error}", path.display());
+            return vec![Fault { key: String::new(), reason, origin: None }];
+        }
+    };
     let source = Source { path, text: &text };
     let (document, errors) = DeTable::parse_recoverable(&text);
     root.value = Value::Table(source.table("", document.get_ref()));
-    Ok(errors.iter().map(|error| source.fault(error)).collect())
+    errors.iter().map(|error| source.fault(error)).collect()
 }
 
 /// The file, for finding lines.

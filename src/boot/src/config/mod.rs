@@ -31,7 +31,7 @@ use self::setting::Setting;
 /// }
 ///
 /// let variables = [("LECTERN_HTTP__BIND".into(), "127.0.0.1:0".into())];
-/// let mut loader = lectern_boot::config::Loader::new(None, variables)?;
+/// let mut loader = lectern_boot::config::Loader::new(None, variables);
 /// let http: Http = loader.section("http");
 /// loader.ignore(&["ingest"]);
 /// loader.finish()?;
@@ -48,24 +48,17 @@ pub struct Loader {
 
 impl Loader {
     /// Reads the file, if one is given, and this process's environment.
-    pub fn from_environment(file: Option<&Path>) -> Result<Self, Faults> {
+    pub fn from_environment(file: Option<&Path>) -> Self {
         Self::new(file, std::env::vars_os())
     }
 
-    /// Reads the file, if one is given, and lays `variables` over it. Fails only when there is no such file to read: what
-    /// is wrong inside it waits for [`Self::finish`].
-    pub fn new(
-        file: Option<&Path>,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Faults> {
+    /// Reads the file, if one is given, and lays `variables` over it. What is wrong with either waits for [`Self::finish`].
+    pub fn new(file: Option<&Path>, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut root = Setting::table("", Origin::Default);
-        let mut faults = Vec::new();
-        if let Some(path) = file {
-            faults = file::overlay(&mut root, path).map_err(Faults::from)?;
-        }
+        let mut faults = file.map_or_else(Vec::new, |path| file::overlay(&mut root, path));
         let remarks = environment::overlay(&mut root, variables);
         faults.extend(remarks.faults);
-        Ok(Self { root, known: BTreeSet::new(), not_keys: remarks.not_keys, faults })
+        Self { root, known: BTreeSet::new(), not_keys: remarks.not_keys, faults }
     }
 
     /// The section `name`. Where it is at fault, its default stands in until [`Self::finish`] says so: nothing may be

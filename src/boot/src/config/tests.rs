@@ -83,7 +83,7 @@ impl Given {
     }
 
     fn loader(&self) -> Loader {
-        Loader::new(Some(&self.folder.path().join("lectern.toml")), self.variables.clone()).unwrap()
+        Loader::new(Some(&self.folder.path().join("lectern.toml")), self.variables.clone())
     }
 
     fn store(&self) -> Store {
@@ -236,7 +236,11 @@ fn what_is_not_toml_is_told_by_line_without_its_text() {
 
 #[test]
 fn a_missing_configuration_file_is_a_fault() {
-    let told = Loader::new(Some(Path::new("/does/not/exist.toml")), []).unwrap_err().to_string();
+    let mut loader =
+        Loader::new(Some(Path::new("/does/not/exist.toml")), [("LECTERN_STORE__PORT".into(), "x".into())]);
+    let _: Store = loader.section("store");
+    let told = loader.finish().unwrap_err().to_string();
+    assert!(told.contains("`store.port`"), "{told}");
     assert!(told.contains("`/does/not/exist.toml` cannot be read: No such file"), "{told}");
 }
 
