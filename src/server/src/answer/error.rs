@@ -1,0 +1,67 @@
+//! Why there is no answer, split by what the caller can do.
+
+use std::time::Duration;
+
+use lectern_models::error::ModelError;
+use lectern_search::error::SearchError;
+
+use crate::generations::NotServed;
+
+/// Why a question could not be answered, or a search not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// Retry later: too many requests are under way.
+    #[error("too many requests are under way")]
+    Overloaded {
+        /// When a place may be free.
+        retry_after: Duration,
+    },
+    /// The deadline passed in the named stage.
+    #[error("the deadline passed while {stage}")]
+    Late {
+        /// What the time ran out in.
+        stage: &'static str,
+    },
+    /// No generation can be served under the alias.
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
+    /// The vector store failed.
+    #[error("the search failed")]
+    Search(#[source] SearchError),
+    /// The embedder failed.
+    #[error("the question could not be embedded")]
+    Embedder(#[source] ModelError),
+    /// The language model failed.
+    #[error("the language model failed")]
+    Llm(#[source] ModelError),
+    /// The work ended without a result: a bug.
+    #[error("the work ended without a result")]
+    Broken,
+}
+
+impl AnswerError {
+    /// Sorts a failure of the store by reaction.
+    pub fn search(error: SearchError) -> Self {
+        match error {
+            SearchError::Late => Self::Late { stage: "searching" },
+            SearchError::UnknownAlias(alias) => Self::NotServed(NotServed::Unknown(alias)),
+            other => Self::Search(other),
+        }
+    }
+
+    /// Sorts a failure of the embedder by reaction.
+    pub fn embedder(error: ModelError) -> Self {
+        match error {
+            ModelError::Late { .. } => Self::Late { stage: "embedding the question" },
+            other => Self::Embedder(other),
+        }
+    }
+
+    /// Sorts a failure of the language model by reaction.
+    pub fn llm(error: ModelError) -> Self {
+        match error {
+            ModelError::Late { .. } => Self::Late { stage: "waiting for the language model" },
+            other => Self::Llm(other),
+        }
+    }
+}

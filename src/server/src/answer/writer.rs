@@ -1,0 +1,149 @@
+//! Who writes the answer: a language model behind an endpoint, or nobody, and the best sentences are quoted.
+//! Whoever it is, every marker passes the same check.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use lectern_models::extractive::{self, Passage};
+use lectern_models::llm::{ChatEvent, FinishReason, Llm, Usage};
+use lectern_resilience::deadline::Deadline;
+
+use crate::answer::citation::{Checked, Citation, CitationCheck};
+use crate::answer::error::AnswerError;
+use crate::answer::event::Event;
+use crate::answer::evidence::Evidence;
+use crate::answer::prompt::Prompt;
+use crate::answer::question::Question;
+use crate::config::LimitsSection;
+use crate::flight::EventSink;
+use crate::metrics::{Dependency, Metrics};
+
+/// Writes answers.
+#[derive(Debug)]
+pub enum Writer {
+    /// Quotes the evidence, without a model.
+    Extractive,
+    /// Asks a language model.
+    Llm(Llm, Arc<Metrics>),
+}
+
+/// A written answer.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// The text, its markers checked.
+    pub text: String,
+    /// The citations, in the order of their first occurrence.
+    pub citations: Vec<Citation>,
+    /// What the model's call cost; zero without a model.
+    pub usage: Usage,
+    /// What is not as it should be.
+    pub degraded: Vec<&'static str>,
+}
+
+impl Draft {
+    /// Said when there is no evidence, or none that answers.
+    const NOT_FOUND: &str = "I could not find an answer to this in the documents.";
+
+    /// The honest answer when nothing was found; costs no model call.
+    pub fn not_found(sink: &EventSink) -> Result<Self, AnswerError> {
+        sink.push(Event::Delta(Self::NOT_FOUND.to_owned()));
+        Ok(Self { text: Self::NOT_FOUND.to_owned(), ..Self::default() })
+    }
+
+    fn take(&mut self, parts: Vec<Checked>, sink: &EventSink) {
+        for part in parts {
+            match part {
+                Checked::Text(text) => {
+                    self.text.push_str(&text);
+                    sink.push(Event::Delta(text));
+                }
+                Checked::Citation(citation) => {
+                    self.citations.push(citation.clone());
+                    sink.push(Event::Citation(citation));
+                }
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Sentences that the extractive answer is made of: enough to answer, few enough to read.
+    const SENTENCES: usize = 3;
+    /// Declared when the model ran into its token limit.
+    const TRUNCATED: &str = "answer_truncated";
+    /// Declared when the provider cut the text off for its content.
+    const FILTERED: &str = "answer_filtered";
+
+    /// Name of the model; `extractive` says that there is none.
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Extractive => "extractive",
+            Self::Llm(llm, _) => llm.model(),
+        }
+    }
+
+    /// Writes the answer, reporting text and citations to `sink` as they come.
+    pub async fn write(
+        &self,
+        question: &Question,
+        evidence: &Evidence,
+        limits: &LimitsSection,
+        deadline: Deadline,
+        sink: &EventSink,
+    ) -> Result<Draft, AnswerError> {
+        match self {
+            Self::Extractive => quote(question, evidence, sink),
+            Self::Llm(llm, metrics) => {
+                let prompt = Prompt::build(question, evidence, limits.answer_tokens);
+                let written = generate(llm, prompt, evidence, deadline, sink).await;
+                metrics.called(Dependency::Llm, written.is_ok());
+                written
+            }
+        }
+    }
+}
+
+fn quote(question: &Question, evidence: &Evidence, sink: &EventSink) -> Result<Draft, AnswerError> {
+    let passages: Vec<Passage<'_>> = evidence
+        .pieces()
+        .iter()
+        .map(|piece| Passage { text: &piece.payload.text, headings: &piece.payload.heading_path })
+        .collect();
+    let extracts = extractive::answer(question.as_str(), &passages, Writer::SENTENCES);
+    if extracts.is_empty() {
+        return Draft::not_found(sink);
+    }
+    let mut draft = Draft::default();
+    let mut check = CitationCheck::new(evidence);
+    for (n, extract) in extracts.iter().enumerate() {
+        let Some(piece) = evidence.pieces().get(extract.passage) else { continue };
+        let space = if n == 0 { "" } else { " " };
+        // Brackets of the quoted text are the document's, not markers: only ours goes through the check as one.
+        draft.take(vec![Checked::Text(format!("{space}{} ", extract.text))], sink);
+        draft.take(check.cite_sentence(piece.marker, &extract.text), sink);
+    }
+    Ok(draft)
+}
+
+async fn generate(
+    llm: &Llm,
+    prompt: Prompt,
+    evidence: &Evidence,
+    deadline: Deadline,
+    sink: &EventSink,
+) -> Result<Draft, AnswerError> {
+    let mut events = llm.chat(prompt.into_request(), deadline).await.map_err(AnswerError::llm)?;
+    let mut draft = Draft::default();
+    let mut check = CitationCheck::new(evidence);
+    while let Some(event) = events.next().await {
+        match event.map_err(AnswerError::llm)? {
+            ChatEvent::Delta(text) => draft.take(check.push(&text), sink),
+            ChatEvent::Usage(usage) => draft.usage = usage,
+            ChatEvent::Finished(FinishReason::Stop) => {}
+            ChatEvent::Finished(FinishReason::Length) => draft.degraded.push(Writer::TRUNCATED),
+            ChatEvent::Finished(FinishReason::Filtered) => draft.degraded.push(Writer::FILTERED),
+        }
+    }
+    draft.take(check.finish(), sink);
+    Ok(draft)
+}

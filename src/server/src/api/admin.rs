@@ -1,0 +1,54 @@
+//! `GET /v1/admin/generations`, `GET` and `DELETE /v1/admin/cache`: what operators look at and may forget.
+
+use actix_web::{HttpResponse, Responder, web};
+use lectern_schema::generation::Counts;
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use serde::Serialize;
+
+use crate::app::App;
+
+#[derive(Debug, Serialize)]
+struct AliasBody {
+    alias: AliasName,
+    generation: Option<GenerationId>,
+    counts: Option<Counts>,
+    fingerprint: Option<String>,
+    refused: Option<RefusedBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusedBody {
+    generation: GenerationId,
+    reason: String,
+}
+
+/// `GET /v1/admin/generations`: what each alias serves, and what it was refused.
+pub async fn generations(app: web::Data<App>) -> impl Responder {
+    let body = |status: crate::generations::Status| {
+        let manifest = status.served.as_ref().map(|served| served.manifest());
+        AliasBody {
+            alias: status.alias,
+            generation: manifest.map(|manifest| manifest.generation.clone()),
+            counts: manifest.and_then(lectern_schema::generation::Manifest::counts),
+            fingerprint: manifest.map(|manifest| manifest.fingerprint.digest()),
+            refused: status.refused.map(|refusal| RefusedBody {
+                generation: refusal.generation.clone(),
+                reason: refusal.reason.clone(),
+            }),
+        }
+    };
+    let aliases: Vec<AliasBody> = app.generations.status().into_iter().map(body).collect();
+    HttpResponse::Ok().json(serde_json::json!({ "aliases": aliases }))
+}
+
+/// `GET /v1/admin/cache`: how much is kept.
+pub async fn cache(app: web::Data<App>) -> impl Responder {
+    let (answers, bytes) = app.cache.size();
+    HttpResponse::Ok().json(serde_json::json!({ "answers": answers, "bytes": bytes }))
+}
+
+/// `DELETE /v1/admin/cache`: forgets all answers.
+pub async fn clear_cache(app: web::Data<App>) -> impl Responder {
+    app.cache.clear();
+    HttpResponse::NoContent().finish()
+}

@@ -1,0 +1,152 @@
+//! `POST /v1/ask`: a cited answer, whole or as a stream of server-sent events.
+
+use std::time::Instant;
+
+use actix_web::http::header::ACCEPT;
+use actix_web::{HttpRequest, HttpResponse, web};
+use lectern_models::llm::Usage;
+use lectern_schema::identifiers::GenerationId;
+use lectern_search::query::Mode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::answer::citation::Citation;
+use crate::answer::event::Answer;
+use crate::api::body::Body;
+use crate::api::error::Problem;
+use crate::api::observe::RequestId;
+use crate::api::plan::{self, Raw};
+use crate::api::sse;
+use crate::app::App;
+use crate::ask::{Ask, Asking, CacheOutcome, CachePolicy, ask};
+use crate::caller::Caller;
+use crate::timings::Timings;
+
+/// Body of `POST /v1/ask`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskRequest {
+    question: String,
+    #[serde(default)]
+    stream: bool,
+    #[serde(default = "default_limit")]
+    limit: u64,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    filter: Option<Value>,
+    #[serde(default)]
+    alias: Option<String>,
+    #[serde(default)]
+    deadline_ms: Option<u64>,
+    #[serde(default)]
+    cache: CachePolicy,
+}
+
+/// Chunks to make an answer of: enough for a question that spans documents, few enough for a small model.
+fn default_limit() -> u64 {
+    8
+}
+
+/// The whole answer, as response and as the `done` event.
+#[derive(Debug, Serialize)]
+pub struct AnswerBody<'a> {
+    answer: &'a str,
+    citations: &'a [Citation],
+    generation: &'a GenerationId,
+    model: &'a str,
+    cache: CacheOutcome,
+    degraded: &'a [&'static str],
+    usage: UsageBody,
+    timings_ms: Timings,
+    request_id: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct UsageBody {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+}
+
+/// What one response knows about itself beside the answer.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where the answer comes from.
+    pub outcome: CacheOutcome,
+    /// Id of this request.
+    pub request_id: RequestId,
+    /// When this request came in.
+    pub began: Instant,
+}
+
+impl<'a> AnswerBody<'a> {
+    /// The answer for one request. What a kept answer once cost is not this request's: it has no usage and no stages.
+    pub fn of(answer: &'a Answer, context: &'a Context) -> Self {
+        let fresh = context.outcome != CacheOutcome::Hit;
+        let usage = if fresh { answer.usage } else { Usage::default() };
+        let stages = if fresh { answer.timings.clone() } else { Timings::default() };
+        Self {
+            answer: &answer.text,
+            citations: &answer.citations,
+            generation: &answer.generation,
+            model: &answer.model,
+            cache: context.outcome,
+            degraded: &answer.degraded,
+            usage: UsageBody {
+                prompt_tokens: usage.prompt_tokens,
+                completion_tokens: usage.completion_tokens,
+            },
+            timings_ms: stages.with_total(context.began.elapsed()),
+            request_id: context.request_id.as_str(),
+        }
+    }
+}
+
+/// `POST /v1/ask`
+pub async fn post(
+    app: web::Data<App>,
+    caller: Caller,
+    request_id: RequestId,
+    http: HttpRequest,
+    body: Body<AskRequest>,
+) -> Result<HttpResponse, Problem> {
+    let began = Instant::now();
+    let streamed = body.0.stream || wants_events(&http);
+    let asking = ask(&app.into_inner(), parse(&body.0, caller, &request_id, &http)?).await?;
+    let context = Context { outcome: asking.outcome, request_id, began };
+    if streamed { Ok(sse::respond(asking, context)) } else { whole(asking, &context).await }
+}
+
+fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpRequest) -> Result<Ask, Problem> {
+    let raw = Raw {
+        text_field: "question",
+        text: &request.question,
+        mode: request.mode,
+        limit: request.limit,
+        filter: request.filter.as_ref(),
+    };
+    let app = http.app_data::<web::Data<App>>();
+    let config = &app.ok_or_else(|| Problem::from(crate::answer::error::AnswerError::Broken))?.config;
+    Ok(Ask {
+        caller,
+        alias: plan::alias(request.alias.as_deref(), config)?,
+        retrieval: plan::retrieval(&raw)?,
+        deadline: plan::deadline(request.deadline_ms, config)?,
+        cache: request.cache,
+        request_id: id.as_str().to_owned(),
+    })
+}
+
+fn wants_events(http: &HttpRequest) -> bool {
+    let accept = http.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
+}
+
+async fn whole(asking: Asking, context: &Context) -> Result<HttpResponse, Problem> {
+    let answer = asking.finish().await.map_err(|error| Problem::from(error.as_ref()))?;
+    let mut response = HttpResponse::Ok().json(AnswerBody::of(&answer, context));
+    if context.outcome == CacheOutcome::Miss {
+        response.extensions_mut().insert(answer.timings.clone());
+    }
+    Ok(response)
+}

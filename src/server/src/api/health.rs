@@ -1,0 +1,56 @@
+//! `GET /live`, `GET /ready`, `GET /metrics`: what orchestrators and Prometheus ask.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, Responder, web};
+use serde::Serialize;
+
+use crate::app::App;
+
+/// `GET /live`: the process turns. Depends on nothing, so that no outage elsewhere restarts it.
+pub async fn live() -> impl Responder {
+    HttpResponse::Ok().json(serde_json::json!({ "status": "live" }))
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failing: Vec<Failing>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failing {
+    dependency: &'static str,
+    reason: String,
+}
+
+/// `GET /ready`: 200 when the configured alias can be served, else 503 with what is missing.
+pub async fn ready(app: web::Data<App>) -> impl Responder {
+    let failing: Vec<Failing> =
+        store_trouble(&app).map(|reason| Failing { dependency: "store", reason }).into_iter().collect();
+    let (code, status) = if failing.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unready")
+    };
+    HttpResponse::build(code).json(Readiness { status, failing })
+}
+
+fn store_trouble(app: &App) -> Option<String> {
+    if !app.generations.is_followed() {
+        return Some("the vector store does not answer".to_owned());
+    }
+    let alias = &app.config.store.alias;
+    match app.generations.status().into_iter().find(|status| status.alias == *alias) {
+        Some(status) if status.served.is_some() => None,
+        Some(status) => status.refused.map(|refusal| refusal.reason.clone()),
+        None => Some(format!("alias `{alias}` has no generation yet; publish one with `lectern-ingest run`")),
+    }
+}
+
+/// `GET /metrics`
+pub async fn metrics(app: web::Data<App>) -> impl Responder {
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(app.metrics.render())
+}

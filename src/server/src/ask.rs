@@ -1,0 +1,202 @@
+//! One ask from generation to last event: served from the cache, by joining the same ask under way, or by new work.
+//! Knows no protocol, and pins each ask to one generation.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lectern_resilience::deadline::Deadline;
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_search::error::SearchError;
+
+use crate::answer::error::AnswerError;
+use crate::answer::event::{Answer, Event};
+use crate::app::App;
+use crate::cache::{AnswerKey, AnswerKeyParts};
+use crate::caller::Caller;
+use crate::flight::{EventSink, Found, Subscription};
+use crate::generations::Served;
+use crate::retrieve::Retrieval;
+
+/// An ask whose every part was checked.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Who asks.
+    pub caller: Caller,
+    /// Under which alias.
+    pub alias: AliasName,
+    /// What to look for.
+    pub retrieval: Retrieval,
+    /// Until when.
+    pub deadline: Deadline,
+    /// What the cache may do.
+    pub cache: CachePolicy,
+    /// For the log.
+    pub request_id: String,
+}
+
+/// What the answer cache may do for an ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CachePolicy {
+    /// Answer from it, and keep the answer.
+    #[default]
+    Use,
+    /// Make the answer anew, and keep it.
+    Refresh,
+    /// Neither.
+    Off,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheOutcome {
+    /// Made for this ask.
+    Miss,
+    /// Kept from an earlier one.
+    Hit,
+    /// Made for another one at the same time.
+    Joined,
+}
+
+impl CacheOutcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Joined => "joined",
+        }
+    }
+}
+
+/// An ask that is being answered. Dropping it takes one listener away from the work.
+#[derive(Debug)]
+pub struct Asking {
+    /// The generation that the ask is pinned to.
+    pub generation: GenerationId,
+    /// Where the answer comes from.
+    pub outcome: CacheOutcome,
+    events: Events,
+    deadline: Deadline,
+}
+
+#[derive(Debug)]
+enum Events {
+    Kept(VecDeque<Event>),
+    Coming(Subscription),
+    Ended,
+}
+
+impl Asking {
+    /// The next event; `None` after the last. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
+    /// deadline at the latest. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Event> {
+        let event = match &mut self.events {
+            Events::Ended => return None,
+            Events::Kept(events) => events.pop_front().unwrap_or_else(|| failed(AnswerError::Broken)),
+            Events::Coming(subscription) => {
+                let until = tokio::time::Instant::from_std(self.deadline.instant());
+                match tokio::time::timeout_at(until, subscription.next()).await {
+                    Ok(event) => event.unwrap_or_else(|| failed(AnswerError::Broken)),
+                    Err(_) => failed(AnswerError::Late { stage: "waiting for the answer" }),
+                }
+            }
+        };
+        if event.is_last() {
+            self.events = Events::Ended;
+        }
+        Some(event)
+    }
+
+    /// Waits for the end alone.
+    pub async fn finish(mut self) -> Result<Arc<Answer>, Arc<AnswerError>> {
+        while let Some(event) = self.next().await {
+            match event {
+                Event::Done(answer) => return Ok(answer),
+                Event::Failed(error) => return Err(error),
+                Event::Sources(_) | Event::Delta(_) | Event::Citation(_) => {}
+            }
+        }
+        Err(Arc::new(AnswerError::Broken))
+    }
+}
+
+fn failed(error: AnswerError) -> Event {
+    Event::Failed(Arc::new(error))
+}
+
+/// What listeners of the answer would have seen while it was made.
+fn replay(answer: Arc<Answer>) -> VecDeque<Event> {
+    let mut events =
+        VecDeque::from([Event::Sources(Arc::clone(&answer.sources)), Event::Delta(answer.text.clone())]);
+    events.extend(answer.citations.iter().cloned().map(Event::Citation));
+    events.push_back(Event::Done(answer));
+    events
+}
+
+/// Begins to answer. Fails only when the alias has no generation; everything later is an event.
+pub async fn ask(app: &Arc<App>, ask: Ask) -> Result<Asking, AnswerError> {
+    let served = app.generations.served(&ask.alias, ask.deadline).await?;
+    let generation = served.manifest().generation.clone();
+    let (deadline, policy) = (ask.deadline, ask.cache);
+    let work = |sink| Arc::clone(app).work(ask.clone(), served, sink);
+    let (outcome, events) = match policy {
+        CachePolicy::Use => match app.flights.find(app.key(&ask, &generation), &app.cache, work) {
+            Found::Cached(answer) => (CacheOutcome::Hit, Events::Kept(replay(answer))),
+            Found::Joined(subscription) => (CacheOutcome::Joined, Events::Coming(subscription)),
+            Found::Started(subscription) => (CacheOutcome::Miss, Events::Coming(subscription)),
+        },
+        CachePolicy::Refresh | CachePolicy::Off => {
+            (CacheOutcome::Miss, Events::Coming(app.flights.start_alone(work)))
+        }
+    };
+    app.metrics.answered(outcome.name());
+    Ok(Asking { generation, outcome, events, deadline })
+}
+
+impl App {
+    fn key(&self, ask: &Ask, generation: &GenerationId) -> AnswerKey {
+        let filter = ask.retrieval.filter.as_ref().map(lectern_search::filter::Filter::canonical);
+        AnswerKey::of(&AnswerKeyParts {
+            tenant: ask.caller.tenant(),
+            generation,
+            question: &ask.retrieval.question,
+            mode: ask.retrieval.mode,
+            limit: ask.retrieval.limit,
+            filter: filter.as_deref().unwrap_or_default(),
+            model: self.answerer.writer.model(),
+        })
+    }
+
+    /// The work behind an ask: makes the answer, keeps it, and only then reports the end.
+    async fn work(self: Arc<Self>, ask: Ask, served: Served, sink: EventSink) {
+        match self.answer_once_more_when_gone(&ask, served, &sink).await {
+            Ok(answer) => {
+                let answer = Arc::new(answer);
+                if ask.cache != CachePolicy::Off {
+                    self.cache.keep(self.key(&ask, &answer.generation), Arc::clone(&answer));
+                }
+                answer.log(&ask.request_id);
+                sink.push(Event::Done(answer));
+            }
+            Err(error) => sink.push(failed(error)),
+        }
+    }
+
+    /// A generation can be deleted behind this server's back. Nothing was said from it yet when the search notices: the
+    /// whole question is asked again from the one that the alias points at now.
+    async fn answer_once_more_when_gone(
+        &self,
+        ask: &Ask,
+        served: Served,
+        sink: &EventSink,
+    ) -> Result<Answer, AnswerError> {
+        match self.answerer.answer(&served, &ask.retrieval, ask.deadline, sink).await {
+            Err(AnswerError::Search(SearchError::Gone(_))) => {
+                let fresh = self.generations.refresh(&ask.alias, ask.deadline).await?;
+                self.answerer.answer(&fresh, &ask.retrieval, ask.deadline, sink).await
+            }
+            other => other,
+        }
+    }
+}

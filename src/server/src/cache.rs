@@ -1,0 +1,142 @@
+//! The answer cache: whole answers by everything that they depend on, the generation among it, so that a swap makes
+//! every older answer unreachable in the same instant.
+//! Never holds a part of an answer, and never an answer that something was missing from.
+
+use std::sync::Arc;
+
+use lectern_schema::identifiers::{GenerationId, TenantId};
+use lectern_search::query::{Limit, Mode};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::answer::event::Answer;
+use crate::answer::prompt::Prompt;
+use crate::answer::question::Question;
+use crate::config::CacheSection;
+
+/// What decides whether two asks may share an answer, as a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AnswerKey([u8; 32]);
+
+/// Everything that an answer depends on.
+#[derive(Debug)]
+pub struct AnswerKeyParts<'a> {
+    /// Whose documents may be seen.
+    pub tenant: &'a TenantId,
+    /// The generation that is asked.
+    pub generation: &'a GenerationId,
+    /// The question.
+    pub question: &'a Question,
+    /// How it is searched.
+    pub mode: Mode,
+    /// How many chunks are retrieved.
+    pub limit: Limit,
+    /// The filter in its canonical form, empty when there is none.
+    pub filter: &'a str,
+    /// The model that writes.
+    pub model: &'a str,
+}
+
+impl AnswerKey {
+    /// The key of these parts under the current prompt.
+    pub fn of(parts: &AnswerKeyParts<'_>) -> Self {
+        let mut hash = Sha256::new();
+        let mode = match parts.mode {
+            Mode::Hybrid => "hybrid",
+            Mode::Dense => "dense",
+            Mode::Sparse => "sparse",
+        };
+        let texts = [
+            parts.tenant.as_str(),
+            parts.generation.as_str(),
+            &parts.question.folded(),
+            mode,
+            &parts.limit.get().to_string(),
+            parts.filter,
+            parts.model,
+            &Prompt::VERSION.to_string(),
+        ];
+        for text in texts {
+            // Lengths first, so that no two lists of parts run into the same bytes.
+            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// Whole answers, most recently used, up to a size in bytes.
+#[derive(Debug, Clone)]
+pub struct AnswerCache(Cache<AnswerKey, Arc<Answer>>);
+
+impl AnswerCache {
+    /// As large as the section says.
+    pub fn new(section: &CacheSection) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(section.answers_bytes)
+            .weigher(|_, answer: &Arc<Answer>| answer.weight())
+            .time_to_live(section.answers_ttl)
+            .build();
+        Self(cache)
+    }
+
+    /// The answer, if it is there.
+    pub fn get(&self, key: &AnswerKey) -> Option<Arc<Answer>> {
+        self.0.get(key)
+    }
+
+    /// Keeps an answer that nothing was missing from.
+    pub fn keep(&self, key: AnswerKey, answer: Arc<Answer>) {
+        if answer.degraded.is_empty() {
+            self.0.insert(key, answer);
+        }
+    }
+
+    /// Answers and bytes that are kept.
+    pub fn size(&self) -> (u64, u64) {
+        self.0.run_pending_tasks();
+        (self.0.entry_count(), self.0.weighted_size())
+    }
+
+    /// Forgets all answers.
+    pub fn clear(&self) {
+        self.0.invalidate_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_changes_the_key() {
+        let (tenant, other_tenant) = (TenantId::public(), TenantId::parse("acme").unwrap());
+        let generation = GenerationId::parse("docs@20261121T101500Z").unwrap();
+        let next = generation.next();
+        let (question, other) = (Question::parse("a  b").unwrap(), Question::parse("a c").unwrap());
+        let folded = Question::parse("a b").unwrap();
+        let base = || AnswerKeyParts {
+            tenant: &tenant,
+            generation: &generation,
+            question: &question,
+            mode: Mode::Hybrid,
+            limit: Limit::parse(5).unwrap(),
+            filter: "",
+            model: "m",
+        };
+        let key = AnswerKey::of(&base());
+        assert_eq!(key, AnswerKey::of(&AnswerKeyParts { question: &folded, ..base() }));
+        let others = [
+            AnswerKeyParts { tenant: &other_tenant, ..base() },
+            AnswerKeyParts { generation: &next, ..base() },
+            AnswerKeyParts { question: &other, ..base() },
+            AnswerKeyParts { mode: Mode::Dense, ..base() },
+            AnswerKeyParts { limit: Limit::parse(6).unwrap(), ..base() },
+            AnswerKeyParts { filter: "{}", ..base() },
+            AnswerKeyParts { model: "n", ..base() },
+        ];
+        for parts in &others {
+            assert_ne!(key, AnswerKey::of(parts), "{parts:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Work under way, shared by all who asked the same: it runs once, its events are kept for whoever joins late, and it
+//! is given up when the last of them has gone.
+//! Never outlives its listeners and never mixes two keys.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::answer::event::{Answer, Event};
+use crate::cache::{AnswerCache, AnswerKey};
+
+/// The answers that are being made.
+#[derive(Debug)]
+pub struct Flights {
+    running: Mutex<HashMap<AnswerKey, Weak<Flight>>>,
+    runtime: Handle,
+    tasks: TaskTracker,
+}
+
+/// One answer that is being made. Held by those who wait for it.
+#[derive(Debug)]
+struct Flight {
+    events: watch::Receiver<Vec<Event>>,
+    _given_up: DropGuard,
+}
+
+/// Where the work reports what happens.
+#[derive(Debug, Clone)]
+pub struct EventSink(Arc<watch::Sender<Vec<Event>>>);
+
+impl EventSink {
+    /// Tells all who listen, now or later.
+    pub fn push(&self, event: Event) {
+        self.0.send_modify(|events| events.push(event));
+    }
+}
+
+/// One listener. Dropping the last one of a flight gives the work up.
+#[derive(Debug)]
+pub struct Subscription {
+    _flight: Arc<Flight>,
+    events: watch::Receiver<Vec<Event>>,
+    read: usize,
+}
+
+impl Subscription {
+    fn to(flight: Arc<Flight>) -> Self {
+        let events = flight.events.clone();
+        Self { _flight: flight, events, read: 0 }
+    }
+
+    /// The next event, from the first one on; `None` after the last, or when the work ended without one.
+    /// Safe to cancel: an event is either returned or still there.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.borrow_and_update().get(self.read).cloned() {
+                self.read += 1;
+                return Some(event);
+            }
+            self.events.changed().await.ok()?;
+        }
+    }
+}
+
+/// How an ask found its answer.
+#[derive(Debug)]
+pub enum Found {
+    /// It was there already.
+    Cached(Arc<Answer>),
+    /// Somebody else had asked the same.
+    Joined(Subscription),
+    /// Nobody had.
+    Started(Subscription),
+}
+
+impl Flights {
+    /// Runs work on `runtime`, whose end therefore is the server's, not a connection's.
+    pub fn new(runtime: Handle) -> Self {
+        Self { running: Mutex::default(), runtime, tasks: TaskTracker::new() }
+    }
+
+    /// Finds the answer in the cache, joins the flight that makes it, or starts one with `work`.
+    ///
+    /// `work` puts its answer into the cache before it reports the last event: then no two flights of one key can
+    /// overlap, since a flight is started only when, under the lock, neither it nor its answer is there.
+    pub fn find<F>(
+        self: &Arc<Self>,
+        key: AnswerKey,
+        cache: &AnswerCache,
+        work: impl FnOnce(EventSink) -> F,
+    ) -> Found
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut running = self.lock();
+        if let Some(flight) = running.get(&key).and_then(Weak::upgrade) {
+            return Found::Joined(Subscription::to(flight));
+        }
+        if let Some(answer) = cache.get(&key) {
+            return Found::Cached(answer);
+        }
+        let (sink, flight, given_up) = Self::prepare();
+        let (work, weak, flights) = (work(sink), Arc::downgrade(&flight), Arc::clone(self));
+        running.insert(key, Weak::clone(&weak));
+        self.tasks.spawn_on(
+            async move {
+                given_up.run_until_cancelled(work).await;
+                flights.land(&key, &weak);
+            },
+            &self.runtime,
+        );
+        Found::Started(Subscription::to(flight))
+    }
+
+    /// Starts work that nobody else can join.
+    pub fn start_alone<F>(&self, work: impl FnOnce(EventSink) -> F) -> Subscription
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sink, flight, given_up) = Self::prepare();
+        let work = work(sink);
+        self.tasks.spawn_on(async move { given_up.run_until_cancelled(work).await }, &self.runtime);
+        Subscription::to(flight)
+    }
+
+    /// Waits until all work has ended. Nothing new may be started from here on.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn prepare() -> (EventSink, Arc<Flight>, CancellationToken) {
+        let (sender, events) = watch::channel(Vec::new());
+        let given_up = CancellationToken::new();
+        let flight = Flight { events, _given_up: given_up.clone().drop_guard() };
+        (EventSink(Arc::new(sender)), Arc::new(flight), given_up)
+    }
+
+    /// Removes a flight that has ended, unless another one has taken its place.
+    fn land(&self, key: &AnswerKey, flight: &Weak<Flight>) {
+        let mut running = self.lock();
+        if running.get(key).is_some_and(|there| Weak::ptr_eq(there, flight)) {
+            running.remove(key);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AnswerKey, Weak<Flight>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::question::Question;
+    use crate::cache::AnswerKeyParts;
+    use crate::config::CacheSection;
+    use lectern_schema::identifiers::{GenerationId, TenantId};
+    use lectern_search::query::{Limit, Mode};
+    use tokio::sync::oneshot;
+
+    fn key(question: &str) -> AnswerKey {
+        AnswerKey::of(&AnswerKeyParts {
+            tenant: &TenantId::public(),
+            generation: &GenerationId::parse("docs@20261121T101500Z").unwrap(),
+            question: &Question::parse(question).unwrap(),
+            mode: Mode::Hybrid,
+            limit: Limit::parse(1).unwrap(),
+            filter: "",
+            model: "",
+        })
+    }
+
+    fn nothing_cached() -> AnswerCache {
+        AnswerCache::new(&CacheSection::default())
+    }
+
+    async fn text(mut subscription: Subscription) -> String {
+        let mut text = String::new();
+        while let Some(Event::Delta(more)) = subscription.next().await {
+            text.push_str(&more);
+        }
+        text
+    }
+
+    #[tokio::test]
+    async fn who_joins_late_reads_from_the_beginning() {
+        let flights = Arc::new(Flights::new(Handle::current()));
+        let (go, gone) = oneshot::channel::<()>();
+        let first = flights.find(key("q"), &nothing_cached(), |sink| async move {
+            sink.push(Event::Delta("a".into()));
+            gone.await.unwrap();
+            sink.push(Event::Delta("b".into()));
+        });
+        let Found::Started(mut first) = first else { panic!("{first:?}") };
+        assert!(matches!(first.next().await, Some(Event::Delta(a)) if a == "a"));
+        let Found::Joined(second) = flights.find(key("q"), &nothing_cached(), |_| async { unreachable!() })
+        else {
+            panic!("a second flight was started")
+        };
+        go.send(()).unwrap();
+        assert_eq!((text(first).await, text(second).await), ("b".into(), "ab".into()));
+    }
+
+    #[tokio::test]
+    async fn another_key_is_another_flight() {
+        let flights = Arc::new(Flights::new(Handle::current()));
+        let start = |q: &str| flights.find(key(q), &nothing_cached(), |_| std::future::pending());
+        let (one, two) = (start("one"), start("two"));
+        assert!(matches!((one, two), (Found::Started(_), Found::Started(_))));
+    }
+
+    #[tokio::test]
+    async fn the_work_is_given_up_when_the_last_listener_has_gone() {
+        struct Report(Option<oneshot::Sender<()>>);
+        impl Drop for Report {
+            fn drop(&mut self) {
+                let _ = self.0.take().unwrap().send(());
+            }
+        }
+        let flights = Arc::new(Flights::new(Handle::current()));
+        let (dropped, was_dropped) = oneshot::channel();
+        let report = Report(Some(dropped));
+        let first = flights.find(key("q"), &nothing_cached(), |_| async move {
+            let _report = report;
+            std::future::pending::<()>().await;
+        });
+        let second = flights.find(key("q"), &nothing_cached(), |_| async {});
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(matches!(second, Found::Joined(_)));
+        drop(second);
+        was_dropped.await.unwrap();
+        flights.drain().await;
+        assert!(flights.lock().is_empty());
+    }
+}

@@ -1,0 +1,8 @@
+//! A prompt is made of evidence, and evidence of hits: neither can be made up.
+use lectern_server::answer::evidence::Evidence;
+use lectern_server::answer::prompt::Prompt;
+
+fn main() {
+    let _forged = Evidence { pieces: Vec::new() };
+    let _skipped = Prompt { request: unimplemented!() };
+}
