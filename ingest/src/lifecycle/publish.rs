@@ -1,0 +1,189 @@
+//! Moves an alias forward, to a generation that is whole and that the gates let through.
+//! Never moves it back, and never past somebody else's move.
+
+use lectern_schema::generation::Counts;
+use lectern_schema::identifiers::GenerationId;
+
+use crate::lifecycle::gate::{self, Measured, Percent, Verdict};
+use crate::lifecycle::lease::Lease;
+use crate::lifecycle::shelf::{Condition, Listed, Shelf};
+use crate::lifecycle::{Lifecycle, LifecycleError, PROGRAM, moved};
+use crate::registry::publications::{Publication, PublicationKind};
+
+/// An operator's reason for overruling a gate: not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(String);
+
+/// No reason was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("overruling a gate needs a reason: it is recorded with the publication")]
+pub struct NoReason;
+
+impl Reason {
+    /// Takes any text that is not blank.
+    pub fn parse(text: &str) -> Result<Self, NoReason> {
+        let text = text.trim();
+        if text.is_empty() { Err(NoReason) } else { Ok(Self(text.to_owned())) }
+    }
+
+    /// The reason as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// On what terms a generation may go live.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Smallest share of the live generation's chunks.
+    pub smallest: Percent,
+    /// What gates outside of this module said already.
+    pub verdicts: Vec<Verdict>,
+    /// Why a refusal is overruled.
+    pub force: Option<Reason>,
+}
+
+/// What became of the alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Published {
+    /// It was moved.
+    Moved {
+        /// What it pointed at before.
+        from: Option<GenerationId>,
+        /// What it points at now.
+        to: GenerationId,
+        /// What the gates said.
+        verdicts: Vec<Verdict>,
+    },
+    /// It pointed there already: nothing was changed.
+    AlreadyLive(GenerationId),
+}
+
+impl Lifecycle {
+    /// What the gates say about a generation, compared with the live one. Changes nothing.
+    pub async fn gate(
+        &self,
+        generation: &GenerationId,
+        smallest: Percent,
+    ) -> Result<Vec<Verdict>, LifecycleError> {
+        let shelf = self.list(generation.alias()).await?;
+        let candidate = whole(&shelf, generation)?;
+        Ok(judge(&shelf, candidate, smallest))
+    }
+
+    /// Points the generation's alias at it. One publisher at a time; of two that began at once, the second is told that
+    /// the alias has moved.
+    pub async fn publish(
+        &self,
+        generation: &GenerationId,
+        terms: &Terms,
+    ) -> Result<Published, LifecycleError> {
+        let expected = self.store.live(generation.alias()).await?;
+        let lease = self.reserve_alias(generation.alias()).await?;
+        let published = self.publish_alone(&lease, expected.as_ref(), generation, terms).await;
+        lease.release().await;
+        published
+    }
+
+    async fn publish_alone(
+        &self,
+        lease: &Lease,
+        expected: Option<&GenerationId>,
+        generation: &GenerationId,
+        terms: &Terms,
+    ) -> Result<Published, LifecycleError> {
+        let shelf = self.list(generation.alias()).await?;
+        if shelf.is_live(generation) {
+            self.note_live(&shelf).await?;
+            return Ok(Published::AlreadyLive(generation.clone()));
+        }
+        if shelf.live.as_ref() != expected {
+            return Err(moved(&shelf.alias, expected, shelf.live));
+        }
+        let candidate = whole(&shelf, generation)?;
+        if let Some(live) = shelf.live.clone().filter(|live| generation < live) {
+            return Err(LifecycleError::Older { generation: generation.clone(), live });
+        }
+        let mut verdicts = judge(&shelf, candidate, terms.smallest);
+        verdicts.extend(terms.verdicts.iter().cloned());
+        let forced = pass(generation, &verdicts, terms.force.as_ref())?;
+        let publication = Publication {
+            kind: PublicationKind::Publish,
+            from: shelf.live.clone(),
+            to: generation.clone(),
+            at: self.registry.now().await?,
+            program: PROGRAM.to_owned(),
+            forced: forced.map(|reason| reason.as_str().to_owned()),
+            verdicts,
+        };
+        self.perform(lease, &shelf, &publication).await?;
+        Ok(Published::Moved { from: publication.from, to: publication.to, verdicts: publication.verdicts })
+    }
+
+    /// Moves the alias and records it. What could not be found out later is recorded before: that the present one was live.
+    pub(super) async fn perform(
+        &self,
+        lease: &Lease,
+        shelf: &Shelf,
+        publication: &Publication,
+    ) -> Result<(), LifecycleError> {
+        self.note_live(shelf).await?;
+        if let Some(manifest) = shelf.find(&publication.to).and_then(Listed::manifest) {
+            self.registry.complete_generation(manifest).await?;
+        }
+        self.swap(lease, publication.from.as_ref(), &publication.to).await?;
+        tracing::info!(alias = %shelf.alias, to = %publication.to, "alias moved");
+        let recorded = self.registry.record_publication(publication).await;
+        recorded.map_err(|source| LifecycleError::Unrecorded { to: publication.to.clone(), source })
+    }
+
+    /// Records that the live generation is or was live. A crash between moving an alias and recording it may have lost that.
+    async fn note_live(&self, shelf: &Shelf) -> Result<(), LifecycleError> {
+        let Some(live) = shelf.live() else { return Ok(()) };
+        if let Some(manifest) = live.manifest() {
+            self.registry.complete_generation(manifest).await?;
+        }
+        Ok(self.registry.note_live(&live.generation, shelf.read_at).await?)
+    }
+}
+
+/// A complete generation of the shelf, with its counts.
+pub(super) fn whole<'a>(
+    shelf: &'a Shelf,
+    generation: &GenerationId,
+) -> Result<(&'a Listed, Counts), LifecycleError> {
+    let candidates = || shelf.others().map(|listed| listed.generation.clone()).collect();
+    let unknown = || LifecycleError::Unknown { generation: generation.clone(), candidates: candidates() };
+    let listed = shelf.find(generation).ok_or_else(unknown)?;
+    match &listed.condition {
+        Condition::Complete(counts, _) => Ok((listed, *counts)),
+        Condition::Building(_) | Condition::Torn => Err(LifecycleError::Incomplete(generation.clone())),
+        Condition::Missing => Err(unknown()),
+    }
+}
+
+fn judge(shelf: &Shelf, (listed, counts): (&Listed, Counts), smallest: Percent) -> Vec<Verdict> {
+    let measured = Measured {
+        candidate: counts,
+        recorded: listed.record.as_ref().and_then(|record| record.counts),
+        live: shelf.live().and_then(Listed::counts),
+    };
+    gate::counts(&measured, smallest)
+}
+
+/// Lets a generation pass when no gate refuses it, or when all that refuse can be overruled and a reason is given:
+/// then returns the reason.
+fn pass<'a>(
+    generation: &GenerationId,
+    verdicts: &[Verdict],
+    force: Option<&'a Reason>,
+) -> Result<Option<&'a Reason>, LifecycleError> {
+    let mut refused = verdicts.iter().filter(|verdict| !verdict.passed).peekable();
+    if refused.peek().is_none() {
+        return Ok(None);
+    }
+    match force {
+        Some(reason) if refused.all(|verdict| verdict.forcible) => Ok(Some(reason)),
+        _ => Err(LifecycleError::Gated { generation: generation.clone(), verdicts: verdicts.to_vec() }),
+    }
+}

@@ -1,0 +1,341 @@
+//! The database behind the registry: its address, its dialect, its sessions' settings, its migrations.
+//! Never reads or writes the registry's tables.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, ConnectOptions, Connection};
+use url::Url;
+
+use crate::registry::error::RegistryError;
+
+/// Longest wait for a connection: a reachable database answers in milliseconds, a failing-over one within seconds.
+pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
+/// Longest wait for one statement or one small transaction; the sessions' own limits are below it and end first.
+pub(super) const WORK_BOUND: Duration = Duration::from_secs(60);
+/// Longest wait for all migrations.
+const MIGRATE_BOUND: Duration = Duration::from_secs(300);
+/// SQLite has no lock for migrating: of several processes that open a new file at once, all but one collide and
+/// try again.
+const MIGRATE_ATTEMPTS: u32 = 10;
+const MIGRATE_PAUSE: Duration = Duration::from_millis(200);
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../schema/migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../schema/migrations/postgres");
+
+/// The kinds of database that hold a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// Begins a transaction that writes. SQLite must take its write lock at once: a lock taken after reading does not
+    /// wait for `busy_timeout` but fails when somebody else has written in between.
+    pub(super) fn begin(self) -> &'static str {
+        const SQLITE: &str = "BEGIN IMMEDIATE";
+        const POSTGRES: &str = "BEGIN";
+        match self {
+            Self::Sqlite => SQLITE,
+            Self::Postgres => POSTGRES,
+        }
+    }
+
+    /// The database's own clock in milliseconds, the one clock that all its clients share.
+    pub(super) fn clock(self) -> &'static str {
+        const SQLITE: &str = "SELECT CAST(UNIXEPOCH('subsec') * 1000 AS BIGINT) AS now";
+        const POSTGRES: &str = "SELECT CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000 AS BIGINT) AS now";
+        match self {
+            Self::Sqlite => SQLITE,
+            Self::Postgres => POSTGRES,
+        }
+    }
+
+    /// What every new session is told. `busy_timeout` comes first: switching to WAL waits for other sessions.
+    /// With WAL, `synchronous = NORMAL` cannot corrupt the file; a power cut may take the last commits, which every
+    /// command here survives.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[
+                "PRAGMA busy_timeout = 10000",
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = NORMAL",
+                "PRAGMA foreign_keys = ON",
+            ],
+            Self::Postgres => &[
+                "SET statement_timeout = '30s'",
+                "SET lock_timeout = '10s'",
+                "SET idle_in_transaction_session_timeout = '60s'",
+            ],
+        }
+    }
+
+    /// Applies [`Self::settings`] to a session.
+    pub(super) async fn settle(self, session: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        for setting in self.settings() {
+            sqlx::query(*setting).execute(&mut *session).await?;
+        }
+        Ok(())
+    }
+
+    fn migrations(self) -> &'static Migrator {
+        match self {
+            Self::Sqlite => &SQLITE_MIGRATIONS,
+            Self::Postgres => &POSTGRES_MIGRATIONS,
+        }
+    }
+}
+
+/// A database's address, checked. Shows itself without the password.
+#[derive(Clone)]
+pub(super) struct Database {
+    pub(super) dialect: Dialect,
+    url: Url,
+    shown: String,
+    file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.shown).finish()
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl Database {
+    /// Takes `sqlite:PATH` and `postgres://...`.
+    pub(super) fn parse(address: &str) -> Result<Self, RegistryError> {
+        match address.split_once(':') {
+            Some(("sqlite", path)) => Self::sqlite(path.strip_prefix("//").unwrap_or(path)),
+            Some(("postgres" | "postgresql", _)) => Self::postgres(address),
+            _ => Err(RegistryError::Setting(
+                "must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`",
+            )),
+        }
+    }
+
+    fn sqlite(path: &str) -> Result<Self, RegistryError> {
+        if path.is_empty() || path.contains(":memory:") {
+            return Err(RegistryError::Setting(
+                "the registry must outlive the process: name a file, as in `sqlite:./data/lectern.db`",
+            ));
+        }
+        if path.contains('?') {
+            return Err(RegistryError::Setting("`sqlite:PATH` takes no parameters after the path"));
+        }
+        let unusable = |()| RegistryError::Setting("the path of the SQLite file cannot be used");
+        let file = std::path::absolute(path).map_err(|_| unusable(()))?;
+        let mut url = Url::from_file_path(&file)
+            .and_then(|file| Url::parse(&["sqlite:", file.path()].concat()).map_err(|_| ()))
+            .map_err(unusable)?;
+        url.set_query(Some("mode=rwc"));
+        Ok(Self { dialect: Dialect::Sqlite, url, shown: format!("sqlite:{path}"), file: Some(file) })
+    }
+
+    fn postgres(address: &str) -> Result<Self, RegistryError> {
+        let url = Url::parse(address).map_err(|_| {
+            RegistryError::Setting(
+                "is not a URL: `postgres://USER:PASSWORD@HOST/DATABASE` is expected, with special characters of the password percent-encoded",
+            )
+        })?;
+        let mut bare = url.clone();
+        bare.set_query(None);
+        bare.set_fragment(None);
+        // Fails only where there is no password to remove.
+        let _ = bare.set_password(None);
+        Ok(Self { dialect: Dialect::Postgres, url, shown: bare.to_string(), file: None })
+    }
+
+    /// How sqlx connects to it.
+    pub(super) fn options(&self) -> Result<AnyConnectOptions, RegistryError> {
+        AnyConnectOptions::from_url(&self.url).map_err(|error| self.fault(error))
+    }
+
+    /// Creates what is missing around a SQLite file, connects once, so that the first fault is told with its cause and
+    /// not as a pool's timeout, and brings the schema up to date.
+    pub(super) async fn prepare(&self) -> Result<(), RegistryError> {
+        self.create_directory()?;
+        let options = self.options()?;
+        let connecting = async {
+            let mut session = AnyConnection::connect_with(&options).await?;
+            self.dialect.settle(&mut session).await?;
+            Ok(session)
+        };
+        let mut session = self.within(CONNECT_BOUND, connecting).await?;
+        match tokio::time::timeout(MIGRATE_BOUND, self.migrate(&mut session)).await {
+            Ok(migrated) => migrated?,
+            Err(_) => return Err(self.late(MIGRATE_BOUND)),
+        }
+        self.within(CONNECT_BOUND, session.close()).await
+    }
+
+    fn create_directory(&self) -> Result<(), RegistryError> {
+        let Some(directory) = self.file.as_deref().and_then(Path::parent) else { return Ok(()) };
+        std::fs::create_dir_all(directory)
+            .map_err(|error| RegistryError::Unavailable { database: self.shown.clone(), source: error.into() })
+    }
+
+    async fn migrate(&self, session: &mut AnyConnection) -> Result<(), RegistryError> {
+        for _ in 1..MIGRATE_ATTEMPTS {
+            match self.dialect.migrations().run_direct(None, session, false).await {
+                Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
+                    if self.dialect == Dialect::Sqlite =>
+                {
+                    tokio::time::sleep(MIGRATE_PAUSE).await;
+                }
+                done => return done.map_err(|error| self.migration_fault(error)),
+            }
+        }
+        let last = self.dialect.migrations().run_direct(None, session, false).await;
+        last.map_err(|error| self.migration_fault(error))
+    }
+
+    /// Runs database work with a bound, and tells its faults by what can be done about them.
+    pub(super) async fn within<T>(
+        &self,
+        bound: Duration,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, RegistryError> {
+        match tokio::time::timeout(bound, work).await {
+            Ok(done) => done.map_err(|error| self.fault(error)),
+            Err(_) => Err(self.late(bound)),
+        }
+    }
+
+    fn late(&self, bound: Duration) -> RegistryError {
+        RegistryError::Late { database: self.shown.clone(), bound }
+    }
+
+    /// A fault of the registry's content.
+    pub(super) fn damaged(&self, what: &str, source: Option<sqlx::error::BoxDynError>) -> RegistryError {
+        RegistryError::Damaged { database: self.shown.clone(), what: what.to_owned(), source }
+    }
+
+    fn migration_fault(&self, error: MigrateError) -> RegistryError {
+        match error {
+            MigrateError::VersionMissing(version) => {
+                RegistryError::Newer { database: self.shown.clone(), version }
+            }
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => self.fault(error),
+            other => self.damaged("its migrations are not ours", Some(other.into())),
+        }
+    }
+
+    fn fault(&self, error: sqlx::Error) -> RegistryError {
+        let database = self.shown.clone();
+        match reaction(self.dialect, &error) {
+            Reaction::Retry => RegistryError::Unavailable { database, source: error.into() },
+            Reaction::Configure => RegistryError::Refused { database, source: error.into() },
+            Reaction::Restore => self.damaged("a statement failed on its content", Some(error.into())),
+        }
+    }
+}
+
+/// What an operator can do about a fault.
+#[derive(Debug, PartialEq, Eq)]
+enum Reaction {
+    Retry,
+    Configure,
+    Restore,
+}
+
+fn reaction(dialect: Dialect, error: &sqlx::Error) -> Reaction {
+    match error {
+        sqlx::Error::Database(fault) => match (dialect, fault.code()) {
+            (_, None) => Reaction::Retry,
+            (Dialect::Sqlite, Some(code)) => of_sqlite(&code),
+            (Dialect::Postgres, Some(code)) => of_postgres(&code),
+        },
+        sqlx::Error::Configuration(_) => Reaction::Configure,
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::AnyDriverError(_) => Reaction::Restore,
+        _ => Reaction::Retry,
+    }
+}
+
+/// Appendix A of PostgreSQL's manual: class 28 and 3D refuse the login, 42501 the privilege; 22, 23, 42 and XX001 up
+/// are about content.
+fn of_postgres(code: &str) -> Reaction {
+    match (code, code.get(..2).unwrap_or_default()) {
+        ("42501", _) | (_, "28" | "3D") => Reaction::Configure,
+        ("XX001" | "XX002", _) | (_, "22" | "23" | "42") => Reaction::Restore,
+        _ => Reaction::Retry,
+    }
+}
+
+/// SQLite's primary result code is the low byte: 3, 8, 14 and 23 are about permissions; 1 (no such table), 11 (corrupt),
+/// 19 (constraint), 20 (type) and 26 (not a database) about content.
+fn of_sqlite(code: &str) -> Reaction {
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        Ok(3 | 8 | 14 | 23) => Reaction::Configure,
+        Ok(1 | 11 | 19 | 20 | 26) => Reaction::Restore,
+        _ => Reaction::Retry,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_neither_shown_nor_debugged() {
+        let database =
+            Database::parse("postgres://lectern:hunter2@db.example:5433/registry?password=hunter2").unwrap();
+        assert_eq!(database.to_string(), "postgres://lectern@db.example:5433/registry");
+        assert!(!format!("{database:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_parsed_is_not_repeated() {
+        let error = Database::parse("postgres://lectern:hunter2@[broken/registry").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_registry_in_memory_is_refused_with_the_reason() {
+        let error = Database::parse("sqlite::memory:").unwrap_err().to_string();
+        assert!(error.contains("outlive the process"), "{error}");
+    }
+
+    #[test]
+    fn other_databases_are_refused() {
+        assert!(matches!(Database::parse("mysql://localhost/x"), Err(RegistryError::Setting(_))));
+        assert!(matches!(Database::parse("lectern.db"), Err(RegistryError::Setting(_))));
+    }
+
+    #[test]
+    fn faults_are_told_apart_by_what_can_be_done() {
+        let postgres = [
+            ("28P01", Reaction::Configure),
+            ("3D000", Reaction::Configure),
+            ("42501", Reaction::Configure),
+            ("42P01", Reaction::Restore),
+            ("57014", Reaction::Retry),
+            ("53100", Reaction::Retry),
+        ];
+        for (code, expected) in postgres {
+            assert_eq!(of_postgres(code), expected, "{code}");
+        }
+        let sqlite = [
+            ("5", Reaction::Retry),
+            ("517", Reaction::Retry),
+            ("13", Reaction::Retry),
+            ("26", Reaction::Restore),
+            ("14", Reaction::Configure),
+        ];
+        for (code, expected) in sqlite {
+            assert_eq!(of_sqlite(code), expected, "{code}");
+        }
+    }
+}
