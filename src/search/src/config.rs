@@ -1,4 +1,5 @@
 //! The `store` section of the configuration.
+//! Never reads it from anywhere: `boot` does.
 
 use std::path::PathBuf;
 
@@ -21,6 +22,19 @@ pub struct StoreSection {
     pub api_key: Option<SecretString>,
     /// The alias that is served, and ingested into, when a request names none.
     pub alias: AliasName,
+}
+
+/// Why no store can be made of the section.
+#[derive(Debug, thiserror::Error)]
+pub enum BadStore {
+    /// Qdrant was chosen, but not where it is.
+    #[error(
+        "`store.url` is missing: `store.kind = \"qdrant\"` needs Qdrant's gRPC address, such as `http://127.0.0.1:6334`"
+    )]
+    UrlMissing,
+    /// The client cannot be made from the address.
+    #[error("`store.url` cannot be used")]
+    Url(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Kinds of store.

@@ -28,6 +28,20 @@ pub enum SearchError {
     Garbled(#[source] Cause),
 }
 
+impl SearchError {
+    pub(crate) fn unavailable(cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    pub(crate) fn refused(cause: impl Into<Cause>) -> Self {
+        Self::Refused(cause.into())
+    }
+
+    pub(crate) fn garbled(cause: impl Into<Cause>) -> Self {
+        Self::Garbled(cause.into())
+    }
+}
+
 /// Why a generation cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

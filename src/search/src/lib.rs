@@ -10,7 +10,10 @@ use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 
+use crate::config::{BadStore, StoreKind, StoreSection};
+use crate::embedded::EmbeddedStore;
 use crate::error::{OpenError, SearchError};
+use crate::qdrant::QdrantStore;
 use crate::query::{Hit, Query};
 
 pub mod bm25;
@@ -18,6 +21,7 @@ pub mod config;
 pub mod embedded;
 pub mod error;
 pub mod filter;
+pub mod manifest;
 pub mod qdrant;
 pub mod query;
 
@@ -55,7 +59,10 @@ pub trait Collection: Debug + Send + Sync {
     fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>>;
 }
 
-/// The store that the configuration names.
-pub async fn connect(section: &config::StoreSection) -> Result<Arc<dyn Search>, SearchError> {
-    todo!()
+/// The store that the configuration names. Needs no store to be there yet: what is down now may be up for the first request.
+pub async fn connect(section: &StoreSection) -> Result<Arc<dyn Search>, BadStore> {
+    Ok(match section.kind {
+        StoreKind::Embedded => Arc::new(EmbeddedStore::new(&section.path)),
+        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section)?),
+    })
 }

@@ -1,1 +1,163 @@
+//! Reads a Qdrant server or cluster over gRPC.
+//! Never writes: the client, which could, sits in a private field. A key that may only read is enough.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lectern_resilience::deadline::Deadline;
+use lectern_schema::fingerprint::Encoding;
+use lectern_schema::generation::Manifest;
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::value::Kind;
+use qdrant_client::qdrant::{CollectionInfo, GetCollectionInfoRequest};
+use secrecy::ExposeSecret as _;
+
+use crate::config::{BadStore, StoreSection};
+use crate::error::{OpenError, SearchError};
+use crate::qdrant::collection::QdrantCollection;
+use crate::qdrant::status::within;
+use crate::{Collection, Search, manifest};
+
+mod collection;
+mod filter;
+mod request;
+pub mod status;
+
+/// Longest wait for a connection: a Qdrant that takes longer is not one to wait for while users do.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bound of any one call, far above every deadline: the deadline decides, this only ends what would never end.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Connections. Each carries many calls at once; several spread their decoding over cores.
+const CONNECTIONS: usize = 4;
+
+/// A Qdrant server, for reading.
+pub struct QdrantStore {
+    client: Arc<Qdrant>,
+}
+
+impl QdrantStore {
+    /// Prepares the client. Connects with the first request, so that the server starts while Qdrant is down.
+    pub fn connect(section: &StoreSection) -> Result<Self, BadStore> {
+        let url = section.url.as_ref().ok_or(BadStore::UrlMissing)?;
+        let mut config = Qdrant::from_url(url.as_str())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .keep_alive_while_idle()
+            .skip_compatibility_check();
+        config.set_pool_size(CONNECTIONS);
+        if let Some(key) = &section.api_key {
+            config.set_api_key(key.expose_secret());
+        }
+        let client = config.build().map_err(|fault| BadStore::Url(Box::new(fault)))?;
+        Ok(Self { client: Arc::new(client) })
+    }
+
+    async fn resolve_alias(
+        &self,
+        alias: &AliasName,
+        deadline: Deadline,
+    ) -> Result<GenerationId, SearchError> {
+        let listed = within(deadline, self.client.list_aliases()).await?.map_err(status::of_store)?;
+        let target = listed.aliases.into_iter().find(|known| known.alias_name == alias.as_str());
+        let target = target.ok_or_else(|| SearchError::UnknownAlias(alias.clone()))?;
+        GenerationId::parse(&target.collection_name).map_err(SearchError::garbled)
+    }
+
+    async fn open_generation(
+        &self,
+        generation: &GenerationId,
+        encoding: &Encoding,
+        deadline: Deadline,
+    ) -> Result<Arc<dyn Collection>, OpenError> {
+        let request = GetCollectionInfoRequest { collection_name: generation.to_string() };
+        let response = within(deadline, self.client.collection_info(request))
+            .await?
+            .map_err(|fault| status::of_generation(fault, generation))?;
+        let info = response.result.ok_or_else(|| SearchError::garbled("no collection in the answer"))?;
+        let manifest = stored_manifest(generation, &info)?;
+        manifest::check(&manifest, encoding)?;
+        Ok(Arc::new(QdrantCollection::new(Arc::clone(&self.client), manifest)))
+    }
+}
+
+impl std::fmt::Debug for QdrantStore {
+    /// Leaves out the client, whose configuration holds the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QdrantStore").finish_non_exhaustive()
+    }
+}
+
+impl Search for QdrantStore {
+    fn resolve<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<GenerationId, SearchError>> {
+        self.resolve_alias(alias, deadline).boxed()
+    }
+
+    fn open<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        encoding: &'a Encoding,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Arc<dyn Collection>, OpenError>> {
+        self.open_generation(generation, encoding, deadline).boxed()
+    }
+}
+
+/// A collection without a manifest is one whose build has not come far, or not one of ours.
+fn stored_manifest(generation: &GenerationId, info: &CollectionInfo) -> Result<Manifest, OpenError> {
+    let metadata = info.config.as_ref().map(|config| &config.metadata);
+    let stored = metadata.and_then(|metadata| metadata.get(Manifest::METADATA_KEY));
+    match stored.and_then(|value| value.kind.as_ref()) {
+        Some(Kind::StringValue(json)) => {
+            Ok(manifest::parse(generation, json.as_bytes()).map_err(SearchError::garbled)?)
+        }
+        _ => Err(OpenError::Incomplete(generation.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StoreKind;
+
+    #[test]
+    fn a_missing_address_is_named() {
+        let section = StoreSection { kind: StoreKind::Qdrant, ..StoreSection::default() };
+        assert!(QdrantStore::connect(&section).unwrap_err().to_string().contains("`store.url` is missing"));
+    }
+
+    #[tokio::test]
+    async fn a_qdrant_that_is_down_is_unavailable_and_does_not_stop_the_start() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let section = StoreSection {
+            kind: StoreKind::Qdrant,
+            url: Some(url.parse().unwrap()),
+            api_key: Some("planted-secret".to_owned().into()),
+            ..StoreSection::default()
+        };
+        let store = QdrantStore::connect(&section).unwrap();
+        let deadline = Deadline::after(std::time::Instant::now(), Duration::from_secs(5));
+        let refused = store.resolve(&AliasName::parse("docs").unwrap(), deadline).await.unwrap_err();
+        assert!(matches!(refused, SearchError::Unavailable(_)), "{refused:?}");
+        assert!(!format!("{store:?}{refused:?}").contains("planted-secret"));
+    }
+
+    #[tokio::test]
+    async fn a_qdrant_that_does_not_answer_is_late_at_the_deadline() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let section = StoreSection { kind: StoreKind::Qdrant, url: Some(url), ..StoreSection::default() };
+        let store = QdrantStore::connect(&section).unwrap();
+        let deadline = Deadline::after(std::time::Instant::now(), Duration::from_millis(50));
+        let late = store.resolve(&AliasName::parse("docs").unwrap(), deadline).await.unwrap_err();
+        assert!(matches!(late, SearchError::Late), "{late:?}");
+    }
+}

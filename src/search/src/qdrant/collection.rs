@@ -1,0 +1,115 @@
+//! One generation in Qdrant.
+//! Never searches through the alias: what was opened is what is asked, whatever is published meanwhile.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lectern_resilience::deadline::Deadline;
+use lectern_schema::generation::Manifest;
+use qdrant_client::qdrant::point_id::PointIdOptions;
+use qdrant_client::qdrant::{CountPoints, ScoredPoint};
+use qdrant_client::{Payload, Qdrant};
+
+use super::request;
+use super::status::{of_generation, within};
+use crate::Collection;
+use crate::error::SearchError;
+use crate::query::{Hit, Query, ScoreKind};
+
+/// An open generation.
+pub(super) struct QdrantCollection {
+    client: Arc<Qdrant>,
+    manifest: Manifest,
+}
+
+impl QdrantCollection {
+    pub(super) fn new(client: Arc<Qdrant>, manifest: Manifest) -> Self {
+        Self { client, manifest }
+    }
+
+    async fn find(&self, query: &Query, deadline: Deadline) -> Result<Vec<Hit>, SearchError> {
+        let kind = query.arms.plan().score_kind();
+        let timeout = seconds_left(deadline)?;
+        let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
+            return Ok(Vec::new());
+        };
+        let response = within(deadline, self.client.query(request))
+            .await?
+            .map_err(|fault| of_generation(fault, &self.manifest.generation))?;
+        let hits = response.result.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
+        Ok(query.best(hits))
+    }
+
+    async fn count_chunks(&self, deadline: Deadline) -> Result<u64, SearchError> {
+        let request = CountPoints {
+            collection_name: self.manifest.generation.to_string(),
+            exact: Some(true),
+            timeout: Some(seconds_left(deadline)?),
+            ..CountPoints::default()
+        };
+        let response = within(deadline, self.client.count(request))
+            .await?
+            .map_err(|fault| of_generation(fault, &self.manifest.generation))?;
+        let counted = response.result.ok_or_else(|| SearchError::garbled("no count in the answer"))?;
+        Ok(counted.count)
+    }
+}
+
+impl fmt::Debug for QdrantCollection {
+    /// Leaves out the client, whose configuration holds the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QdrantCollection").field("manifest", &self.manifest).finish_non_exhaustive()
+    }
+}
+
+impl Collection for QdrantCollection {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn search<'a>(
+        &'a self,
+        query: &'a Query,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<Hit>, SearchError>> {
+        self.find(query, deadline).boxed()
+    }
+
+    fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>> {
+        self.count_chunks(deadline).boxed()
+    }
+}
+
+/// The time left in Qdrant's unit, whole seconds, rounded up: Qdrant takes no less than one, and the exact moment is
+/// kept on this side.
+fn seconds_left(deadline: Deadline) -> Result<u64, SearchError> {
+    let left = deadline.remaining(Instant::now());
+    if left.is_zero() {
+        return Err(SearchError::Late);
+    }
+    Ok(left.saturating_add(Duration::from_nanos(999_999_999)).as_secs())
+}
+
+fn hit(point: ScoredPoint, kind: ScoreKind) -> Result<Hit, SearchError> {
+    let id = match point.id.and_then(|id| id.point_id_options) {
+        Some(PointIdOptions::Uuid(id)) => Some(id),
+        Some(PointIdOptions::Num(_)) | None => None,
+    };
+    Hit::parse(id.as_deref(), point.score, kind, Payload::from(point.payload).deserialize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_rounded_up_to_seconds_and_never_zero() {
+        let after = |budget| Deadline::after(Instant::now(), Duration::from_millis(budget));
+        assert_eq!(seconds_left(after(100)).unwrap(), 1);
+        assert_eq!(seconds_left(after(1_900)).unwrap(), 2);
+        assert!(matches!(seconds_left(after(0)), Err(SearchError::Late)));
+    }
+}
