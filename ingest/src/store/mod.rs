@@ -2,12 +2,17 @@
 //! Never decides what is written or when an alias may move.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use lectern_schema::chunk::ChunkPayload;
 use lectern_schema::embedding::{DenseVector, SparseVector};
 use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, ChunkId, GenerationId};
+use lectern_search::config::{BadStore, StoreKind, StoreSection};
+
+use crate::store::embedded::EmbeddedStore;
+use crate::store::qdrant::QdrantStore;
 
 pub mod embedded;
 pub mod qdrant;
@@ -132,6 +137,32 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl StoreError {
+    fn incomplete(generation: &GenerationId) -> Self {
+        let reason =
+            format!("generation `{generation}` is not complete: its build is still running or was abandoned");
+        Self::Refused { action: "use the generation", source: reason.into() }
+    }
+
+    fn sealed(generation: &GenerationId) -> Self {
+        let reason = format!("generation `{generation}` is complete and never changes: build a new one");
+        Self::Refused { action: "write into the generation", source: reason.into() }
+    }
+
+    fn ended(generation: &GenerationId) -> Self {
+        let reason = format!("the build of generation `{generation}` has ended: build a new one");
+        Self::Refused { action: "write into the generation", source: reason.into() }
+    }
+}
+
+/// The store that the configuration names. Needs no store to be there yet.
+pub fn connect(section: &StoreSection) -> Result<Arc<dyn WriteStore>, BadStore> {
+    Ok(match section.kind {
+        StoreKind::Embedded => Arc::new(EmbeddedStore::new(&section.path)),
+        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section)?),
+    })
 }
 
 fn shown(generation: Option<&GenerationId>) -> String {

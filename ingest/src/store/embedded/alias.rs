@@ -1,0 +1,62 @@
+//! Moves and guards aliases: a file each, replaced as a whole, compared and moved under a lock.
+//! Never points an alias at a generation that is not whole.
+
+use std::time::Duration;
+
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_search::embedded::layout::Layout;
+use lectern_search::embedded::lock::{FileLock, LockError};
+
+use super::files;
+use crate::store::StoreError;
+
+/// Longest wait for whoever moves the same alias: that takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes the lock under which `alias` may be compared and moved, on behalf of `generation`.
+pub(super) fn lock(
+    layout: &Layout,
+    alias: &AliasName,
+    generation: &GenerationId,
+) -> Result<FileLock, StoreError> {
+    files::make_directory(&layout.aliases())?;
+    match FileLock::take(&layout.alias_lock(alias), PATIENCE) {
+        Ok(lock) => Ok(lock),
+        Err(LockError::Held(holder)) => {
+            let holder = format!("{holder}, which is moving alias `{alias}`");
+            Err(StoreError::Held { generation: generation.clone(), holder })
+        }
+        Err(LockError::File(fault)) => Err(fault.into()),
+    }
+}
+
+/// Points `alias` at `to` if it still points at `expected`.
+pub(super) fn swap(
+    layout: &Layout,
+    alias: &AliasName,
+    expected: Option<GenerationId>,
+    to: &GenerationId,
+) -> Result<(), StoreError> {
+    let _lock = lock(layout, alias, to)?;
+    let found = layout.alias_target(alias)?;
+    if found != expected {
+        return Err(StoreError::Moved { alias: alias.clone(), expected, found });
+    }
+    let manifest = layout.manifest(to)?.ok_or_else(|| StoreError::Missing(to.clone()))?;
+    if manifest.counts().is_none() {
+        return Err(StoreError::incomplete(to));
+    }
+    files::replace(&layout.alias_file(alias), format!("{to}\n").as_bytes())
+}
+
+/// Fails when any alias points at `generation`.
+pub(super) fn refuse_live(layout: &Layout, generation: &GenerationId) -> Result<(), StoreError> {
+    for name in files::names(&layout.aliases())? {
+        let Ok(alias) = AliasName::parse(&name) else { continue };
+        if layout.alias_target(&alias)?.as_ref() == Some(generation) {
+            let holder = format!("alias `{alias}`, which points at it");
+            return Err(StoreError::Held { generation: generation.clone(), holder });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Writes the embedded store: one directory per generation, one small file per alias.
+//! Never runs on an async worker, and never changes a generation that is whole.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lectern_schema::generation::{Counts, Manifest};
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_search::embedded::layout::Layout;
+use lectern_search::embedded::lock::{FileLock, LockError};
+
+use super::{Point, StoreError, Stored, WriteStore};
+use crate::store::embedded::build::Build;
+
+mod alias;
+mod build;
+mod fault;
+mod files;
+mod room;
+
+/// Longest wait for a generation that a reader is about to let go: closing takes milliseconds.
+const GENERATION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// An embedded store, for writing.
+#[derive(Debug, Clone)]
+pub struct EmbeddedStore {
+    layout: Layout,
+    /// The generations that this process is building.
+    builds: Arc<Mutex<HashMap<GenerationId, Arc<Mutex<Build>>>>>,
+}
+
+impl EmbeddedStore {
+    /// The store in the directory `root`, which is made when something is written.
+    pub fn new(root: &Path) -> Self {
+        Self { layout: Layout::new(root), builds: Arc::default() }
+    }
+
+    fn begin(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let build = Build::create(&self.layout, manifest)?;
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        builds.insert(manifest.generation.clone(), Arc::new(Mutex::new(build)));
+        Ok(())
+    }
+
+    fn write(&self, generation: &GenerationId, points: Vec<Point>) -> Result<(), StoreError> {
+        let build = self.build(generation)?;
+        let mut build = build.lock().unwrap_or_else(PoisonError::into_inner);
+        build.upsert(points)
+    }
+
+    fn finish(&self, manifest: &Manifest, counts: Counts) -> Result<Manifest, StoreError> {
+        let build = self.build(&manifest.generation)?;
+        let mut build = build.lock().unwrap_or_else(PoisonError::into_inner);
+        let sealed = build.seal(manifest, counts);
+        self.forget(&manifest.generation);
+        sealed
+    }
+
+    /// The build of a generation: begun by this process, or taken over from one that was interrupted.
+    fn build(&self, generation: &GenerationId) -> Result<Arc<Mutex<Build>>, StoreError> {
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(build) = builds.get(generation) {
+            return Ok(Arc::clone(build));
+        }
+        let build = Arc::new(Mutex::new(Build::resume(&self.layout, generation)?));
+        builds.insert(generation.clone(), Arc::clone(&build));
+        Ok(build)
+    }
+
+    fn forget(&self, generation: &GenerationId) -> Option<Arc<Mutex<Build>>> {
+        self.builds.lock().unwrap_or_else(PoisonError::into_inner).remove(generation)
+    }
+
+    fn list(&self, alias: &AliasName) -> Result<Vec<Stored>, StoreError> {
+        let mut found = Vec::new();
+        for name in files::names(&self.layout.collections())? {
+            let Ok(generation) = GenerationId::parse(&name) else { continue };
+            if generation.alias() == alias {
+                // One torn manifest must not hide the other generations.
+                let manifest = self.layout.manifest(&generation).unwrap_or_default();
+                found.push(Stored { generation, manifest });
+            }
+        }
+        found.sort_by(|a, b| a.generation.cmp(&b.generation));
+        Ok(found)
+    }
+
+    fn remove(&self, generation: &GenerationId) -> Result<(), StoreError> {
+        if let Some(build) = self.forget(generation) {
+            build.lock().unwrap_or_else(PoisonError::into_inner).abandon();
+        }
+        if !self.layout.generation(generation).is_dir() {
+            return Err(StoreError::Missing(generation.clone()));
+        }
+        let _generation_lock = lock_generation(&self.layout, generation)?;
+        let _alias_lock = alias::lock(&self.layout, generation.alias(), generation)?;
+        alias::refuse_live(&self.layout, generation)?;
+        files::remove_generation(&self.layout, generation)
+    }
+}
+
+impl WriteStore for EmbeddedStore {
+    fn create<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (store, manifest) = (self.clone(), manifest.clone());
+        blocking("create the generation", move || store.begin(&manifest)).boxed()
+    }
+
+    fn upsert<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        points: Vec<Point>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (store, generation) = (self.clone(), generation.clone());
+        blocking("write chunks", move || store.write(&generation, points)).boxed()
+    }
+
+    fn seal<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        counts: Counts,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+        let (store, manifest) = (self.clone(), manifest.clone());
+        blocking("seal the generation", move || store.finish(&manifest, counts)).boxed()
+    }
+
+    fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {
+        let (store, alias) = (self.clone(), alias.clone());
+        blocking("list generations", move || store.list(&alias)).boxed()
+    }
+
+    fn live<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Option<GenerationId>, StoreError>> {
+        let (layout, alias) = (self.layout.clone(), alias.clone());
+        blocking("read the alias", move || Ok(layout.alias_target(&alias)?)).boxed()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        expected: Option<&'a GenerationId>,
+        to: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (layout, alias) = (self.layout.clone(), alias.clone());
+        let (expected, to) = (expected.cloned(), to.clone());
+        blocking("move the alias", move || alias::swap(&layout, &alias, expected, &to)).boxed()
+    }
+
+    fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (store, generation) = (self.clone(), generation.clone());
+        blocking("delete the generation", move || store.remove(&generation)).boxed()
+    }
+}
+
+/// Runs `work` on a thread that may block; a panic in it is an error here.
+async fn blocking<T: Send + 'static>(
+    action: &'static str,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|fault| StoreError::Refused { action, source: Box::new(fault) })?
+}
+
+fn lock_generation(layout: &Layout, generation: &GenerationId) -> Result<FileLock, StoreError> {
+    match FileLock::take(&layout.generation_lock(generation), GENERATION_PATIENCE) {
+        Ok(lock) => Ok(lock),
+        Err(LockError::Held(holder)) => Err(StoreError::Held { generation: generation.clone(), holder }),
+        Err(LockError::File(fault)) if !layout.generation(generation).is_dir() => {
+            tracing::debug!(%fault, "generation went while it was to be locked");
+            Err(StoreError::Missing(generation.clone()))
+        }
+        Err(LockError::File(fault)) => Err(fault.into()),
+    }
+}

@@ -1,0 +1,241 @@
+//! Writes collections and aliases of a Qdrant server or cluster over gRPC.
+//! Never waits without a bound, and never moves an alias that somebody else has moved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lectern_schema::generation::{BuildState, Counts, Manifest};
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_search::config::{BadStore, StoreSection};
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::{CreateAlias, DeleteCollection, GetCollectionInfoRequest, UpsertPoints};
+use secrecy::ExposeSecret as _;
+
+use super::{Point, StoreError, Stored, WriteStore};
+use crate::store::qdrant::call::{Fault, bounded};
+
+mod call;
+mod collection;
+mod point;
+mod seal;
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bound of any one call: building an index is not a call, and everything else that takes longer has failed.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Points per call: about a megabyte at 384 dimensions, far below the 4 MiB that gRPC takes by default even at 3,072.
+const BATCH: usize = 128;
+
+/// A Qdrant server, for writing.
+#[derive(Clone)]
+pub struct QdrantStore {
+    client: Arc<Qdrant>,
+}
+
+impl QdrantStore {
+    /// Prepares the client. Connects with the first call.
+    pub fn connect(section: &StoreSection) -> Result<Self, BadStore> {
+        let url = section.url.as_ref().ok_or(BadStore::UrlMissing)?;
+        let mut config = Qdrant::from_url(url.as_str())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .keep_alive_while_idle()
+            .skip_compatibility_check();
+        if let Some(key) = &section.api_key {
+            config.set_api_key(key.expose_secret());
+        }
+        let client = config.build().map_err(|fault| BadStore::Url(Box::new(fault)))?;
+        Ok(Self { client: Arc::new(client) })
+    }
+
+    async fn begin(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        const ACTION: &str = "create the generation";
+        let generation = &manifest.generation;
+        if manifest.state != BuildState::Building {
+            let source = "its manifest says that it is built".into();
+            return Err(StoreError::Refused { action: ACTION, source });
+        }
+        // Asked for beforehand as well: older releases report a taken name as a malformed request.
+        if bounded(ACTION, self.client.collection_exists(generation.as_str()))
+            .await
+            .map_err(Fault::of_store)?
+        {
+            return Err(StoreError::Taken(generation.clone()));
+        }
+        let request = collection::creation(manifest)?;
+        bounded(ACTION, self.client.create_collection(request))
+            .await
+            .map_err(|fault| fault.of_generation(generation))?;
+        for request in collection::indexes(generation) {
+            bounded("index payload fields", self.client.create_field_index(request))
+                .await
+                .map_err(|fault| fault.of_generation(generation))?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, generation: &GenerationId, points: Vec<Point>) -> Result<(), StoreError> {
+        const ACTION: &str = "write chunks";
+        let mut points = points.into_iter();
+        loop {
+            let batch = points.by_ref().take(BATCH).map(point::stored).collect::<Result<Vec<_>, _>>()?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let request = UpsertPoints {
+                collection_name: generation.to_string(),
+                wait: Some(true),
+                points: batch,
+                ..UpsertPoints::default()
+            };
+            let response = bounded(ACTION, self.client.upsert_points(request))
+                .await
+                .map_err(|fault| fault.of_generation(generation))?;
+            point::written(&response)?;
+        }
+    }
+
+    async fn finish(&self, manifest: &Manifest, counts: Counts) -> Result<Manifest, StoreError> {
+        let generation = &manifest.generation;
+        seal::index_built(&self.client, generation).await?;
+        seal::check_count(&self.client, generation, counts.chunks).await?;
+        seal::mark(&self.client, manifest, counts).await
+    }
+
+    async fn list(&self, alias: &AliasName) -> Result<Vec<Stored>, StoreError> {
+        let listed =
+            bounded("list collections", self.client.list_collections()).await.map_err(Fault::of_store)?;
+        let names = listed.collections.into_iter().filter_map(|found| GenerationId::parse(&found.name).ok());
+        let mut generations: Vec<_> = names.filter(|generation| generation.alias() == alias).collect();
+        generations.sort();
+        let mut found = Vec::with_capacity(generations.len());
+        for generation in generations {
+            match self.manifest(&generation).await {
+                Ok(manifest) => found.push(Stored { generation, manifest }),
+                // Deleted between the two calls.
+                Err(StoreError::Missing(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn manifest(&self, generation: &GenerationId) -> Result<Option<Manifest>, StoreError> {
+        let request = GetCollectionInfoRequest { collection_name: generation.to_string() };
+        let response = bounded("describe the collection", self.client.collection_info(request))
+            .await
+            .map_err(|fault| fault.of_generation(generation))?;
+        Ok(response.result.and_then(|info| collection::manifest(generation, &info)))
+    }
+
+    async fn target(&self, alias: &AliasName) -> Result<Option<GenerationId>, StoreError> {
+        let found = self.aliases().await?.into_iter().find(|(name, _)| name == alias.as_str());
+        let Some((_, collection)) = found else { return Ok(None) };
+        let parsed = GenerationId::parse(&collection);
+        parsed
+            .map(Some)
+            .map_err(|fault| StoreError::Refused { action: "read the alias", source: fault.into() })
+    }
+
+    /// All aliases with their collections.
+    async fn aliases(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let listed = bounded("list aliases", self.client.list_aliases()).await.map_err(Fault::of_store)?;
+        Ok(listed.aliases.into_iter().map(|found| (found.alias_name, found.collection_name)).collect())
+    }
+
+    /// Qdrant itself compares nothing and replaces silently, so that the alias is read right before and right after:
+    /// what remains between two ingests is for the lock that they share in SQL.
+    async fn move_alias(
+        &self,
+        alias: &AliasName,
+        expected: Option<&GenerationId>,
+        to: &GenerationId,
+    ) -> Result<(), StoreError> {
+        self.expect(alias, expected).await?;
+        let manifest = self.manifest(to).await?;
+        if manifest.as_ref().and_then(Manifest::counts).is_none() {
+            return Err(StoreError::incomplete(to));
+        }
+        self.expect(alias, expected).await?;
+        let request = CreateAlias { alias_name: alias.to_string(), collection_name: to.to_string() };
+        bounded("move the alias", self.client.create_alias(request))
+            .await
+            .map_err(|fault| fault.of_generation(to))?;
+        self.expect(alias, Some(to)).await
+    }
+
+    async fn expect(&self, alias: &AliasName, expected: Option<&GenerationId>) -> Result<(), StoreError> {
+        let found = self.target(alias).await?;
+        if found.as_ref() == expected {
+            return Ok(());
+        }
+        Err(StoreError::Moved { alias: alias.clone(), expected: expected.cloned(), found })
+    }
+
+    async fn remove(&self, generation: &GenerationId) -> Result<(), StoreError> {
+        let aliases = self.aliases().await?;
+        if let Some((alias, _)) =
+            aliases.into_iter().find(|(_, collection)| collection == generation.as_str())
+        {
+            let holder = format!("alias `{alias}`, which points at it");
+            return Err(StoreError::Held { generation: generation.clone(), holder });
+        }
+        let request = DeleteCollection { collection_name: generation.to_string(), timeout: None };
+        let response = bounded("delete the generation", self.client.delete_collection(request))
+            .await
+            .map_err(|fault| fault.of_generation(generation))?;
+        if response.result { Ok(()) } else { Err(StoreError::Missing(generation.clone())) }
+    }
+}
+
+impl std::fmt::Debug for QdrantStore {
+    /// Leaves out the client, whose configuration holds the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QdrantStore").finish_non_exhaustive()
+    }
+}
+
+impl WriteStore for QdrantStore {
+    fn create<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.begin(manifest).boxed()
+    }
+
+    fn upsert<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        points: Vec<Point>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.write(generation, points).boxed()
+    }
+
+    fn seal<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        counts: Counts,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+        self.finish(manifest, counts).boxed()
+    }
+
+    fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {
+        self.list(alias).boxed()
+    }
+
+    fn live<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Option<GenerationId>, StoreError>> {
+        self.target(alias).boxed()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        expected: Option<&'a GenerationId>,
+        to: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.move_alias(alias, expected, to).boxed()
+    }
+
+    fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.remove(generation).boxed()
+    }
+}
