@@ -83,9 +83,9 @@ define TRY
 
 Lectern will serve $(DOCS) on http://$(BIND). Try:
 
-  curl -s 'http://$(BIND)/v1/search?q=what+is+a+generation&limit=3'
-  curl -s http://$(BIND)/v1/ask -H 'Content-Type: application/json' -d '{"question": "What is a generation?"}'
-  curl -sN http://$(BIND)/v1/ask -H 'Content-Type: application/json' -d '{"question": "How do I roll back?", "stream": true}'
+  curl -s 'http://$(BIND)/v1/search?q=install+the+first+sensor&limit=3'
+  curl -s http://$(BIND)/v1/ask -H 'Content-Type: application/json' -d '{"question": "What is in the box?"}'
+  curl -sN http://$(BIND)/v1/ask -H 'Content-Type: application/json' -d '{"question": "What does code E-117 mean?", "stream": true}'
 
 endef
 export TRY
@@ -106,7 +106,7 @@ test: find-test model ## Run everything that CI runs, and install what it needs.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
-	cargo build --workspace --locked
+	cargo build --workspace --all-targets --locked
 	cargo nextest run --workspace --locked
 	cargo test --workspace --doc --locked
 
