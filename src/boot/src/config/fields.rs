@@ -5,8 +5,8 @@ use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// The fields of a struct type; nothing for any other type.
-pub(super) fn of<T: DeserializeOwned>() -> &'static [&'static str] {
+/// The keys that a section's type knows; none for what is not a struct.
+pub fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut fields: &'static [&'static str] = &[];
     // The probe always fails: what it is for has happened by then.
     let _: Result<T, Error> = T::deserialize(Probe(&mut fields));

@@ -16,6 +16,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use self::fault::{Fault, Faults};
+pub use self::fields::fields_of;
 pub use self::setting::Origin;
 
 use self::decode::{Reason, Rejection};
@@ -150,7 +151,7 @@ impl Loader {
 
     /// Notes variables that would set a key of this section if they had two underscores where they have one.
     fn near_misses<T: DeserializeOwned>(&mut self, section: &str) {
-        let fields = fields::of::<T>();
+        let fields = fields_of::<T>();
         for variable in &self.not_keys {
             let field = variable
                 .strip_prefix(environment::PREFIX)
