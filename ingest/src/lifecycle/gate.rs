@@ -139,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_lost_record_does_not_hold_up_a_whole_generation() {
-        assert!(refusing(Measured { candidate: chunks(9), recorded: None, live: Some(chunks(9)) }).is_empty());
+        assert!(
+            refusing(Measured { candidate: chunks(9), recorded: None, live: Some(chunks(9)) }).is_empty()
+        );
     }
 
     #[test]

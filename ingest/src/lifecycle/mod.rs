@@ -89,7 +89,9 @@ pub enum LifecycleError {
         candidates: Vec<GenerationId>,
     },
     /// Finish the build, or choose another generation.
-    #[error("generation `{0}` is not complete: its build is still running, has failed or was abandoned; build again")]
+    #[error(
+        "generation `{0}` is not complete: its build is still running, has failed or was abandoned; build again"
+    )]
     Incomplete(GenerationId),
     /// Moving back is a rollback.
     #[error(
@@ -128,7 +130,9 @@ pub enum LifecycleError {
     )]
     NeverLive(GenerationId),
     /// The alias was moved; only the registry does not know.
-    #[error("alias now points at `{to}`, but the registry could not record it: run `lectern-ingest publish {to}` to record it")]
+    #[error(
+        "alias now points at `{to}`, but the registry could not record it: run `lectern-ingest publish {to}` to record it"
+    )]
     Unrecorded {
         /// What is live.
         to: GenerationId,

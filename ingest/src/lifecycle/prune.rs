@@ -11,6 +11,7 @@ use crate::lifecycle::rollback::before;
 use crate::lifecycle::shelf::{Condition, Listed, Shelf, WasLive};
 use crate::lifecycle::{Lifecycle, LifecycleError};
 use crate::registry::error::RegistryError;
+use crate::registry::generations::GenerationState;
 use crate::registry::leases::LeaseName;
 use crate::store::StoreError;
 
@@ -101,16 +102,18 @@ impl Lifecycle {
         Ok(told)
     }
 
-    /// Records what a crash may have lost: that a generation is live no more, or gone from the store.
+    /// Records what a crash may have lost: that a generation is gone from the store, or live no more.
     async fn settle_accounts(&self, shelf: &Shelf) -> Result<(), LifecycleError> {
-        for listed in &shelf.generations {
-            if shelf.is_live(&listed.generation) {
+        for record in self.registry.generations(&shelf.alias).await? {
+            let generation = &record.generation;
+            let stored = shelf.find(generation).is_some_and(|listed| listed.condition != Condition::Missing);
+            if shelf.is_live(generation) || record.state == GenerationState::Deleted && !stored {
                 continue;
             }
-            if listed.condition == Condition::Missing {
-                self.registry.delete_generation(&listed.generation).await?;
-            } else if listed.was_live() == WasLive::Yes {
-                self.registry.note_superseded(&listed.generation, shelf.read_at).await?;
+            if !stored {
+                self.registry.delete_generation(generation).await?;
+            } else if record.published_at.is_some() {
+                self.registry.note_superseded(generation, shelf.read_at).await?;
             }
         }
         Ok(())

@@ -149,11 +149,7 @@ impl Shelf {
 }
 
 /// Deleted generations and ones whose build never reached the store are left out; the live one never is.
-fn merge(
-    stored: Vec<Stored>,
-    records: Vec<GenerationRecord>,
-    live: Option<&GenerationId>,
-) -> Vec<Listed> {
+fn merge(stored: Vec<Stored>, records: Vec<GenerationRecord>, live: Option<&GenerationId>) -> Vec<Listed> {
     let missing = |generation: GenerationId, record| Listed {
         generation,
         condition: Condition::Missing,

@@ -11,7 +11,9 @@ use crate::registry::generations::GenerationState;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
     /// Servers cannot answer.
-    #[error("`{0}` is live but not in the store: roll back to another generation, or build and publish a new one")]
+    #[error(
+        "`{0}` is live but not in the store: roll back to another generation, or build and publish a new one"
+    )]
     LiveMissing(GenerationId),
     /// Servers refuse it.
     #[error("`{0}` is live but not whole: roll back to another generation, or build and publish a new one")]
@@ -20,13 +22,19 @@ pub enum Finding {
     #[error("`{0}` is in the registry but not in the store: `lectern-ingest prune` forgets it")]
     Missing(GenerationId),
     /// A leftover.
-    #[error("`{0}` is in the store without a readable manifest: `lectern-ingest prune` deletes it once it is old enough")]
+    #[error(
+        "`{0}` is in the store without a readable manifest: `lectern-ingest prune` deletes it once it is old enough"
+    )]
     Torn(GenerationId),
     /// A leftover of a build.
-    #[error("`{0}` was begun and nobody builds it: build again, or let `lectern-ingest prune` delete it once it is old enough")]
+    #[error(
+        "`{0}` was begun and nobody builds it: build again, or let `lectern-ingest prune` delete it once it is old enough"
+    )]
     Abandoned(GenerationId),
     /// Built by somebody with another registry.
-    #[error("`{0}` is in the store but not in the registry: another registry built it; publish it to adopt it")]
+    #[error(
+        "`{0}` is in the store but not in the registry: another registry built it; publish it to adopt it"
+    )]
     Surplus(GenerationId),
     /// The store lost or gained chunks since the build.
     #[error("`{0}` holds other counts than its build recorded: build again")]

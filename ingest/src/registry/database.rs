@@ -180,8 +180,10 @@ impl Database {
 
     fn create_directory(&self) -> Result<(), RegistryError> {
         let Some(directory) = self.file.as_deref().and_then(Path::parent) else { return Ok(()) };
-        std::fs::create_dir_all(directory)
-            .map_err(|error| RegistryError::Unavailable { database: self.shown.clone(), source: error.into() })
+        std::fs::create_dir_all(directory).map_err(|error| RegistryError::Unavailable {
+            database: self.shown.clone(),
+            source: error.into(),
+        })
     }
 
     async fn migrate(&self, session: &mut AnyConnection) -> Result<(), RegistryError> {

@@ -111,8 +111,7 @@ impl Registry {
         const PAGE: &str = "
             SELECT document_id, uri, content_hash, reason, chunks FROM documents
             WHERE alias = $1 AND document_id > $2 ORDER BY document_id LIMIT $3";
-        let asking =
-            sqlx::query_as::<_, Row>(PAGE).bind(alias.as_str()).bind(after).bind(ROWS_PER_PAGE);
+        let asking = sqlx::query_as::<_, Row>(PAGE).bind(alias.as_str()).bind(after).bind(ROWS_PER_PAGE);
         let rows = self.bounded(asking.fetch_all(&self.pool)).await?;
         rows.into_iter().map(|row| self.document_record(row)).collect()
     }

@@ -102,7 +102,7 @@ impl Registry {
     pub async fn forget_unused_embeddings(&self) -> Result<u64, RegistryError> {
         const FORGET: &str = "
             DELETE FROM embeddings
-            WHERE embedding NOT IN (SELECT embedding FROM generations WHERE state IN ('staging', 'complete'))";
+            WHERE embedding NOT IN (SELECT embedding FROM generations WHERE state <> 'deleted')";
         Ok(self.bounded(sqlx::query(FORGET).execute(&self.pool)).await?.rows_affected())
     }
 }

@@ -16,7 +16,9 @@ pub enum RegistryError {
     #[error("sql.url: {0}")]
     Setting(&'static str),
     /// Start the database, free its disk, or wait: then run the same command again.
-    #[error("the registry `{database}` is unavailable: check that it runs, can be reached and has disk space, then run the command again")]
+    #[error(
+        "the registry `{database}` is unavailable: check that it runs, can be reached and has disk space, then run the command again"
+    )]
     Unavailable {
         /// The database, without its password.
         database: String,
@@ -33,7 +35,9 @@ pub enum RegistryError {
         bound: Duration,
     },
     /// The database does not let us in, or does not let us do this: correct the credentials or the privileges.
-    #[error("the registry `{database}` refused access: check the file's permissions, or user, password, database name and privileges, in sql.url")]
+    #[error(
+        "the registry `{database}` refused access: check the file's permissions, or user, password, database name and privileges, in sql.url"
+    )]
     Refused {
         /// The database, without its password.
         database: String,
@@ -42,7 +46,9 @@ pub enum RegistryError {
         source: Cause,
     },
     /// The registry holds something that no version of Lectern writes: restore it from a backup, or start with an empty one.
-    #[error("the registry `{database}` is damaged ({what}): restore it from a backup, or point sql.url at an empty database and ingest again")]
+    #[error(
+        "the registry `{database}` is damaged ({what}): restore it from a backup, or point sql.url at an empty database and ingest again"
+    )]
     Damaged {
         /// The database, without its password.
         database: String,
@@ -53,7 +59,9 @@ pub enum RegistryError {
         source: Option<Cause>,
     },
     /// A newer Lectern has migrated the database: use that version.
-    #[error("the registry `{database}` was migrated to version {version} by a newer Lectern: use that version, or restore the backup made before it")]
+    #[error(
+        "the registry `{database}` was migrated to version {version} by a newer Lectern: use that version, or restore the backup made before it"
+    )]
     Newer {
         /// The database, without its password.
         database: String,
@@ -61,7 +69,9 @@ pub enum RegistryError {
         version: i64,
     },
     /// Somebody else is doing it now: wait for them.
-    #[error("{name} is held by {holder} until {until} at least: wait for it to finish, then run the command again")]
+    #[error(
+        "{name} is held by {holder} until {until} at least: wait for it to finish, then run the command again"
+    )]
     Held {
         /// What is held.
         name: LeaseName,
@@ -71,7 +81,9 @@ pub enum RegistryError {
         until: Timestamp,
     },
     /// We were stopped or cut off for so long that the lease ended: run the command again.
-    #[error("{name} was lost: this process, or its way to the registry, stood still for too long; run the command again")]
+    #[error(
+        "{name} was lost: this process, or its way to the registry, stood still for too long; run the command again"
+    )]
     Lost {
         /// What was held.
         name: LeaseName,

@@ -1,0 +1,507 @@
+//! What the registry promises, as one suite against SQLite and a real PostgreSQL.
+
+use std::error::Error;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use lectern_ingest::lifecycle::gate::Verdict;
+use lectern_ingest::lifecycle::lease::{Holder, Lease};
+use lectern_ingest::registry::Registry;
+use lectern_ingest::registry::config::SqlSection;
+use lectern_ingest::registry::documents::{DocumentRecord, DocumentState};
+use lectern_ingest::registry::embeddings::EmbeddingDigest;
+use lectern_ingest::registry::error::RegistryError;
+use lectern_ingest::registry::generations::{GenerationRecord, GenerationState};
+use lectern_ingest::registry::leases::LeaseName;
+use lectern_ingest::registry::publications::{Publication, PublicationKind};
+use lectern_ingest::registry::runs::{RunCounts, RunEnd, RunOutcome};
+use lectern_schema::embedding::DenseVector;
+use lectern_schema::fingerprint::{Chunker, Embedding, Encoding, Fingerprint, Pooling};
+use lectern_schema::generation::{BuildState, Counts, Manifest};
+use lectern_schema::identifiers::{AliasName, ContentHash, DocumentId, GenerationId};
+use lectern_tests::postgres;
+use sqlx::{AnyConnection, Connection};
+
+/// Each sentence becomes a test on SQLite; PostgreSQL, whose server is started once per process, keeps them all in one.
+macro_rules! contract {
+    ($($sentence:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $sentence() {
+                    let folder = tempfile::tempdir().unwrap();
+                    super::$sentence(&super::sqlite_in(folder.path())).await;
+                }
+            )*
+        }
+
+        mod postgresql {
+            #[tokio::test]
+            async fn every_sentence_holds() {
+                $(
+                    eprintln!("{}", stringify!($sentence));
+                    super::$sentence(&super::postgres::database().await.url).await;
+                )*
+            }
+        }
+    };
+}
+
+contract! {
+    a_run_is_remembered_from_beginning_to_end,
+    a_document_is_what_the_last_run_made_of_it,
+    all_documents_come_back_in_the_order_of_their_names,
+    a_generation_becomes_complete_and_then_deleted,
+    a_complete_generation_of_somebody_else_is_adopted,
+    a_publication_tells_what_went_live_and_what_ceased_to_be,
+    a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone,
+    a_cached_vector_is_replaced_by_a_later_one,
+    embeddings_that_no_generation_uses_are_forgotten,
+    a_lease_has_one_holder_until_its_time_is_over,
+    only_its_holder_renews_and_releases_a_lease,
+    of_many_takers_at_once_one_has_the_lease,
+    a_living_holder_is_named_to_whom_it_keeps_waiting,
+    the_lease_of_a_dead_holder_is_taken_when_it_ends,
+    who_lost_a_lease_is_told,
+    a_released_lease_is_free,
+    many_processes_open_a_new_database_at_once,
+    opening_again_changes_nothing,
+    a_database_of_a_newer_lectern_is_refused,
+    content_that_was_not_written_by_us_is_damage,
+    the_clock_is_that_of_the_database,
+}
+
+/// Short, so that a test can wait for its end; long enough for a renewal on a busy machine.
+const SHORT: Duration = Duration::from_millis(1_500);
+
+fn sqlite_in(folder: &std::path::Path) -> String {
+    format!("sqlite:{}", folder.join("new/lectern %41 ä.db").display())
+}
+
+fn section(url: &str) -> SqlSection {
+    serde_json::from_value(serde_json::json!({ "url": url })).unwrap()
+}
+
+async fn open(url: &str) -> Registry {
+    Registry::open(&section(url)).await.unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn docs() -> AliasName {
+    AliasName::parse("docs").unwrap()
+}
+
+fn generation(second: i64) -> GenerationId {
+    GenerationId::new(&docs(), at(second), 1)
+}
+
+fn embedding(model: &str) -> Embedding {
+    Embedding { model: model.to_owned(), dimension: 3, pooling: Pooling::Mean }
+}
+
+fn fingerprint(model: &str) -> Fingerprint {
+    let chunker = Chunker { version: 1, max_tokens: 256, overlap_tokens: 0 };
+    Fingerprint { encoding: Encoding::current(embedding(model)), chunker }
+}
+
+fn manifest(generation: &GenerationId, chunks: u64) -> Manifest {
+    Manifest {
+        generation: generation.clone(),
+        fingerprint: fingerprint("a-model"),
+        state: BuildState::Complete(Counts { documents: 2, chunks }),
+        written_at: at(60),
+        written_by: "a test".to_owned(),
+    }
+}
+
+fn document(id: &str, state: DocumentState) -> DocumentRecord {
+    DocumentRecord {
+        document_id: DocumentId::parse(id).unwrap(),
+        uri: format!("file:///{id}"),
+        content_hash: Some(ContentHash::of(&[id])),
+        state,
+    }
+}
+
+fn vector(elements: &[f32]) -> DenseVector {
+    DenseVector::parse(elements.to_vec()).unwrap()
+}
+
+fn lease() -> LeaseName {
+    LeaseName::of_alias(&docs())
+}
+
+async fn recorded(registry: &Registry, generation: &GenerationId) -> GenerationRecord {
+    let all = registry.generations(&docs()).await.unwrap();
+    all.into_iter().find(|record| record.generation == *generation).unwrap()
+}
+
+async fn execute(url: &str, statement: &'static str) {
+    let url = if url.starts_with("sqlite:") { url.replace('%', "%25") } else { url.to_owned() };
+    let mut connection = AnyConnection::connect(&url).await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn a_run_is_remembered_from_beginning_to_end(url: &str) {
+    let registry = open(url).await;
+    let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+    registry.run_builds(run, &generation(0)).await.unwrap();
+    let begun = registry.runs(&docs(), 10).await.unwrap();
+    assert_eq!((begun[0].outcome, begun[0].finished_at), (RunOutcome::Running, None));
+
+    let counts = RunCounts { documents: 5, skipped: 1, chunks: 50, embedded: 40, reused: 10 };
+    let report = serde_json::json!({ "skipped": ["a\u{0}b.md"] });
+    let end = RunEnd { outcome: RunOutcome::Published, counts, report: report.clone() };
+    registry.finish_run(run, &end, at(9)).await.unwrap();
+    let later = registry.begin_run(&docs(), at(10)).await.unwrap();
+
+    let runs = registry.runs(&docs(), 10).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), [later, run]);
+    assert_eq!((runs[1].started_at, runs[1].finished_at), (at(0), Some(at(9))));
+    assert_eq!((runs[1].outcome, runs[1].counts), (RunOutcome::Published, counts));
+    assert_eq!(runs[1].generation, Some(generation(0)));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(runs[1].report.as_ref().unwrap()).unwrap(), report);
+    assert!(registry.runs(&AliasName::parse("other").unwrap(), 10).await.unwrap().is_empty());
+}
+
+async fn a_document_is_what_the_last_run_made_of_it(url: &str) {
+    let registry = open(url).await;
+    let first = registry.begin_run(&docs(), at(0)).await.unwrap();
+    let ingested = |id| document(id, DocumentState::Ingested { chunks: 3 });
+    registry.record_documents(&docs(), first, &[ingested("b"), ingested("a"), ingested("c")]).await.unwrap();
+
+    let second = registry.begin_run(&docs(), at(1)).await.unwrap();
+    let unreadable = DocumentRecord {
+        content_hash: None,
+        ..document("b", DocumentState::Skipped { reason: "NUL\0 in it".to_owned() })
+    };
+    registry.record_documents(&docs(), second, &[unreadable.clone(), ingested("a")]).await.unwrap();
+    assert_eq!(registry.documents(&docs()).await.unwrap().len(), 3);
+    assert_eq!(registry.forget_documents_unseen_by(&docs(), second).await.unwrap(), 1);
+
+    let left = registry.documents(&docs()).await.unwrap();
+    let shown = DocumentState::Skipped { reason: "NUL\u{fffd} in it".to_owned() };
+    assert_eq!(left, [ingested("a"), DocumentRecord { state: shown, ..unreadable }]);
+}
+
+async fn all_documents_come_back_in_the_order_of_their_names(url: &str) {
+    let registry = open(url).await;
+    let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+    let name = |number: u32| ["a", "B", "ä", "_"][(number % 4) as usize].to_owned() + &number.to_string();
+    let many: Vec<_> = (0..5_500)
+        .map(|number| document(&name(number), DocumentState::Ingested { chunks: number.into() }))
+        .collect();
+    let begun = std::time::Instant::now();
+    registry.record_documents(&docs(), run, &many).await.unwrap();
+    eprintln!("documents recorded per second: {:.0}", 5_500.0 / begun.elapsed().as_secs_f64());
+    let mut expected = many;
+    expected.sort_by(|a, b| a.document_id.cmp(&b.document_id));
+    assert_eq!(registry.documents(&docs()).await.unwrap(), expected);
+}
+
+async fn a_generation_becomes_complete_and_then_deleted(url: &str) {
+    let registry = open(url).await;
+    let id = generation(0);
+    registry.begin_generation(&id, &fingerprint("a-model"), at(5)).await.unwrap();
+    let begun = recorded(&registry, &id).await;
+    assert_eq!((begun.state, begun.counts, begun.begun_at), (GenerationState::Staging, None, at(5)));
+    registry.fail_generation(&id).await.unwrap();
+    assert_eq!(recorded(&registry, &id).await.state, GenerationState::Failed);
+
+    registry.complete_generation(&manifest(&id, 7)).await.unwrap();
+    let built = recorded(&registry, &id).await;
+    assert_eq!(built.state, GenerationState::Complete);
+    assert_eq!(built.counts, Some(Counts { documents: 2, chunks: 7 }));
+    assert_eq!(built.fingerprint, fingerprint("a-model").digest());
+    assert_eq!((built.begun_at, built.built_at), (at(5), Some(at(60))));
+    assert_eq!((built.published_at, built.superseded_at), (None, None));
+
+    registry.delete_generation(&id).await.unwrap();
+    assert_eq!(recorded(&registry, &id).await.state, GenerationState::Deleted);
+}
+
+async fn a_complete_generation_of_somebody_else_is_adopted(url: &str) {
+    let registry = open(url).await;
+    registry.complete_generation(&manifest(&generation(0), 7)).await.unwrap();
+    let adopted = recorded(&registry, &generation(0)).await;
+    assert_eq!((adopted.state, adopted.begun_at), (GenerationState::Complete, at(0)));
+}
+
+async fn a_publication_tells_what_went_live_and_what_ceased_to_be(url: &str) {
+    let registry = open(url).await;
+    let (old, new) = (generation(0), generation(100));
+    registry.complete_generation(&manifest(&old, 7)).await.unwrap();
+    registry.complete_generation(&manifest(&new, 8)).await.unwrap();
+    let verdict =
+        Verdict { gate: "not_empty".into(), passed: false, detail: "0 chunks".into(), forcible: true };
+    let forward = Publication {
+        kind: PublicationKind::Publish,
+        from: Some(old.clone()),
+        to: new.clone(),
+        at: at(200),
+        program: "lectern-ingest".to_owned(),
+        forced: Some("wanted".to_owned()),
+        verdicts: vec![verdict],
+    };
+    registry.record_publication(&forward).await.unwrap();
+    let ended = recorded(&registry, &old).await;
+    assert_eq!((ended.published_at, ended.superseded_at), (Some(at(200)), Some(at(200))));
+    let live = recorded(&registry, &new).await;
+    assert_eq!((live.published_at, live.superseded_at), (Some(at(200)), None));
+
+    let back = Publication {
+        kind: PublicationKind::Rollback,
+        from: Some(new.clone()),
+        to: old.clone(),
+        at: at(300),
+        program: "lectern-ingest".to_owned(),
+        forced: None,
+        verdicts: vec![],
+    };
+    registry.record_publication(&back).await.unwrap();
+    let live = recorded(&registry, &old).await;
+    assert_eq!((live.published_at, live.superseded_at), (Some(at(300)), None));
+    assert_eq!(recorded(&registry, &new).await.superseded_at, Some(at(300)));
+    assert_eq!(registry.publications(&docs(), 10).await.unwrap(), [back, forward]);
+}
+
+async fn a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone(url: &str) {
+    let registry = open(url).await;
+    let (ours, other) = (EmbeddingDigest::of(&embedding("ours")), EmbeddingDigest::of(&embedding("other")));
+    let rows: Vec<(ContentHash, DenseVector)> = (0..3_001_u16)
+        .map(|number| {
+            let elements = (0..384_u16).map(|at| f32::from(at) * 0.1 - f32::from(number) * 1e-3 - 1e-7);
+            (ContentHash::of(&[&number.to_string()]), DenseVector::parse(elements.collect()).unwrap())
+        })
+        .collect();
+    let begun = std::time::Instant::now();
+    registry.cache_vectors(&ours, &rows).await.unwrap();
+    eprintln!("vectors cached per second: {:.0}", 3_001.0 / begun.elapsed().as_secs_f64());
+
+    let mut wanted: Vec<ContentHash> = rows.iter().map(|(hash, _)| hash.clone()).collect();
+    wanted.push(ContentHash::of(&["never seen"]));
+    let begun = std::time::Instant::now();
+    let found = registry.cached_vectors(&ours, &wanted).await.unwrap();
+    eprintln!("vectors looked up per second: {:.0}", 3_002.0 / begun.elapsed().as_secs_f64());
+    assert_eq!(found, rows.into_iter().collect());
+    assert!(registry.cached_vectors(&other, &wanted).await.unwrap().is_empty());
+    assert!(registry.cached_vectors(&ours, &[]).await.unwrap().is_empty());
+}
+
+async fn a_cached_vector_is_replaced_by_a_later_one(url: &str) {
+    let registry = open(url).await;
+    let digest = EmbeddingDigest::of(&embedding("a-model"));
+    let hash = ContentHash::of(&["text"]);
+    let (first, second) = (vector(&[1.0, 0.0]), vector(&[0.0, 1.0]));
+    let twice = [(hash.clone(), first.clone()), (hash.clone(), first)];
+    registry.cache_vectors(&digest, &twice).await.unwrap();
+    registry.cache_vectors(&digest, &[(hash.clone(), second.clone())]).await.unwrap();
+    let found = registry.cached_vectors(&digest, &[hash.clone(), hash.clone()]).await.unwrap();
+    assert_eq!(found[&hash], second);
+}
+
+async fn embeddings_that_no_generation_uses_are_forgotten(url: &str) {
+    let registry = open(url).await;
+    let hash = ContentHash::of(&["text"]);
+    for model in ["building", "complete", "deleted", "never"] {
+        let row = [(hash.clone(), vector(&[1.0]))];
+        registry.cache_vectors(&EmbeddingDigest::of(&embedding(model)), &row).await.unwrap();
+    }
+    registry.begin_generation(&generation(0), &fingerprint("building"), at(0)).await.unwrap();
+    let complete = Manifest { fingerprint: fingerprint("complete"), ..manifest(&generation(1), 1) };
+    registry.complete_generation(&complete).await.unwrap();
+    registry.begin_generation(&generation(2), &fingerprint("deleted"), at(2)).await.unwrap();
+    registry.delete_generation(&generation(2)).await.unwrap();
+
+    assert_eq!(registry.forget_unused_embeddings().await.unwrap(), 2);
+    for (model, kept) in [("building", 1), ("complete", 1), ("deleted", 0), ("never", 0)] {
+        let digest = EmbeddingDigest::of(&embedding(model));
+        let found = registry.cached_vectors(&digest, std::slice::from_ref(&hash)).await.unwrap();
+        assert_eq!(found.len(), kept, "{model}");
+    }
+}
+
+async fn a_lease_has_one_holder_until_its_time_is_over(url: &str) {
+    let registry = open(url).await;
+    let minute = Duration::from_secs(60);
+    assert!(registry.take_lease(&lease(), "one", at(0), minute).await.unwrap().is_some());
+    assert!(registry.take_lease(&lease(), "two", at(59), minute).await.unwrap().is_none());
+    let holding = registry.lease_holder(&lease(), at(59)).await.unwrap().unwrap();
+    assert_eq!((holding.holder.as_str(), holding.until), ("one", at(60)));
+    assert_eq!(registry.lease_holder(&lease(), at(60)).await.unwrap(), None);
+    assert!(registry.take_lease(&lease(), "two", at(60), minute).await.unwrap().is_some());
+    let other = LeaseName::of_generation(&generation(0));
+    assert!(registry.take_lease(&other, "one", at(60), minute).await.unwrap().is_some());
+}
+
+async fn only_its_holder_renews_and_releases_a_lease(url: &str) {
+    let registry = open(url).await;
+    let minute = Duration::from_secs(60);
+    let first = registry.take_lease(&lease(), "one", at(0), minute).await.unwrap().unwrap();
+    assert!(registry.renew_lease(&lease(), first, at(61), minute).await.unwrap(), "late, but nobody took it");
+    let second = registry.take_lease(&lease(), "two", at(121), minute).await.unwrap().unwrap();
+    assert!(!registry.renew_lease(&lease(), first, at(122), minute).await.unwrap());
+    registry.release_lease(&lease(), first).await.unwrap();
+    assert!(registry.lease_holder(&lease(), at(123)).await.unwrap().is_some());
+    registry.release_lease(&lease(), second).await.unwrap();
+    assert_eq!(registry.lease_holder(&lease(), at(123)).await.unwrap(), None);
+}
+
+async fn of_many_takers_at_once_one_has_the_lease(url: &str) {
+    let registries = join_all((0..6).map(|_| open(url))).await;
+    let name = lease();
+    let takers = registries.iter().map(|registry| registry.take_lease(&name, "one of many", at(0), SHORT));
+    let taken = join_all(takers).await;
+    assert_eq!(taken.into_iter().filter(|taken| taken.as_ref().unwrap().is_some()).count(), 1);
+}
+
+async fn a_living_holder_is_named_to_whom_it_keeps_waiting(url: &str) {
+    let registry = open(url).await;
+    let holder = Holder::this_process();
+    let held = Lease::take_for(&registry, lease(), &holder, SHORT).await.unwrap();
+    let refused = Lease::take_for(&registry, lease(), &holder, SHORT).await.unwrap_err();
+    assert!(matches!(&refused, RegistryError::Held { .. }), "{refused}");
+    assert!(refused.to_string().contains(holder.as_str()), "{refused}");
+    held.confirm().await.unwrap();
+    held.release().await;
+}
+
+async fn the_lease_of_a_dead_holder_is_taken_when_it_ends(url: &str) {
+    let registry = open(url).await;
+    let now = registry.now().await.unwrap();
+    registry.take_lease(&lease(), "killed", now, SHORT).await.unwrap().unwrap();
+    let holder = Holder::this_process();
+    let refused = Lease::take_now(&registry, lease(), &holder).await.unwrap_err();
+    assert!(refused.to_string().contains("killed"), "{refused}");
+    let taken = Lease::take_for(&registry, lease(), &holder, SHORT).await.unwrap();
+    assert!(now + SHORT <= registry.now().await.unwrap());
+    taken.release().await;
+}
+
+async fn who_lost_a_lease_is_told(url: &str) {
+    let registry = open(url).await;
+    let held = Lease::take_for(&registry, lease(), &Holder::this_process(), SHORT).await.unwrap();
+    let far = registry.now().await.unwrap() + Duration::from_secs(3_600);
+    registry.take_lease(&lease(), "a thief", far, SHORT).await.unwrap().unwrap();
+    assert!(matches!(held.confirm().await, Err(RegistryError::Lost { .. })));
+    let told = tokio::time::timeout(SHORT * 10, held.lost()).await.unwrap();
+    assert!(matches!(told, RegistryError::Lost { .. }));
+    held.release().await;
+    assert!(registry.lease_holder(&lease(), far).await.unwrap().is_some(), "the thief's stays");
+}
+
+async fn a_released_lease_is_free(url: &str) {
+    let registry = open(url).await;
+    let holder = Holder::this_process();
+    Lease::take(&registry, lease(), &holder).await.unwrap().release().await;
+    Lease::take_now(&registry, lease(), &holder).await.unwrap().release().await;
+}
+
+async fn many_processes_open_a_new_database_at_once(url: &str) {
+    let registries = join_all((0..6).map(|_| open(url))).await;
+    let runs = join_all(registries.iter().map(|registry| async {
+        for second in 0..20 {
+            registry.begin_run(&docs(), at(second)).await.unwrap();
+        }
+    }));
+    runs.await;
+    assert_eq!(registries[0].runs(&docs(), 1_000).await.unwrap().len(), 120);
+}
+
+async fn opening_again_changes_nothing(url: &str) {
+    let registry = open(url).await;
+    registry.begin_run(&docs(), at(0)).await.unwrap();
+    registry.close().await;
+    assert_eq!(open(url).await.runs(&docs(), 10).await.unwrap().len(), 1);
+}
+
+async fn a_database_of_a_newer_lectern_is_refused(url: &str) {
+    const MIGRATE: &str = "
+        INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        SELECT 9001, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    open(url).await.close().await;
+    execute(url, MIGRATE).await;
+    let refused = Registry::open(&section(url)).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::Newer { version: 9001, .. }), "{refused}");
+    assert!(refused.to_string().contains("newer Lectern"), "{refused}");
+}
+
+async fn content_that_was_not_written_by_us_is_damage(url: &str) {
+    const FORGE: &str = "
+        INSERT INTO generations (generation, alias, state, fingerprint, embedding, begun_at)
+        VALUES ('../../etc', 'docs', 'staging', 'f', 'e', 0)";
+    let registry = open(url).await;
+    execute(url, FORGE).await;
+    let damaged = registry.generations(&docs()).await.unwrap_err();
+    assert!(matches!(damaged, RegistryError::Damaged { .. }), "{damaged}");
+
+    execute(url, "DROP TABLE generations").await;
+    let damaged = registry.generations(&docs()).await.unwrap_err();
+    assert!(matches!(damaged, RegistryError::Damaged { .. }), "{damaged}");
+}
+
+async fn the_clock_is_that_of_the_database(url: &str) {
+    let registry = open(url).await;
+    let (before, now) = (Timestamp::now(), registry.now().await.unwrap());
+    assert!(before.duration_since(now).abs() < jiff::SignedDuration::from_secs(5), "{before} {now}");
+    assert_ne!(registry.now().await.unwrap().as_millisecond() - now.as_millisecond(), 1_000);
+}
+
+/// The message with all its causes, as a log shows it.
+fn chain(error: &RegistryError) -> String {
+    let mut shown = format!("{error} {error:?}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        shown.push_str(&format!(": {error} {error:?}"));
+        cause = error.source();
+    }
+    shown
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_shown_nowhere() {
+    let url = postgres::database().await.url.replace(postgres::PASSWORD, "guessed-secret");
+    let refused = Registry::open(&section(&url)).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::Refused { .. }), "{refused}");
+    assert!(!chain(&refused).contains("guessed-secret"), "{}", chain(&refused));
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named_without_its_password() {
+    let url = "postgres://lectern:planted-secret@127.0.0.1:1/registry";
+    let down = Registry::open(&section(url)).await.unwrap_err();
+    assert!(matches!(down, RegistryError::Unavailable { .. }), "{down}");
+    assert!(down.to_string().contains("postgres://lectern@127.0.0.1:1/registry"), "{down}");
+    assert!(!chain(&down).contains("planted-secret"), "{}", chain(&down));
+}
+
+#[tokio::test]
+async fn a_debug_print_of_an_open_registry_has_no_password() {
+    let registry = open(&postgres::database().await.url).await;
+    assert!(!format!("{registry:?}").contains(postgres::PASSWORD));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_damage_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lectern.db");
+    let text = "not a database, but somebody's only copy of something".repeat(100);
+    std::fs::write(&file, &text).unwrap();
+    let refused = Registry::open(&section(&format!("sqlite:{}", file.display()))).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::Damaged { .. }), "{}", chain(&refused));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    let url = format!("sqlite:{}/file/lectern.db", folder.path().display());
+    let refused = Registry::open(&section(&url)).await.unwrap_err();
+    assert!(refused.to_string().contains(&url), "{refused}");
+}
