@@ -1,0 +1,162 @@
+//! A mock of an OpenAI-compatible provider on a real socket, whose failures are set while it runs.
+//! Never shares a thread with the test: a blocked test does not block it, and dropping it closes every connection.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use axum::Router;
+use axum::routing::post;
+use axum::serve::ListenerExt;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+mod chat;
+mod counters;
+mod embeddings;
+mod faults;
+mod knobs;
+
+pub use counters::Counts;
+pub use knobs::{Ending, Failure, Knobs, Raw};
+
+use counters::Counters;
+
+/// A running mock. Dropping it stops it.
+#[derive(Debug)]
+pub struct Provider {
+    address: SocketAddr,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A call as it came in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The path that was called.
+    pub path: &'static str,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The body.
+    pub body: Value,
+}
+
+/// What the handlers share with the handle.
+#[derive(Debug, Default)]
+struct State {
+    knobs: Mutex<Knobs>,
+    chat: Arc<Counters>,
+    embeddings: Arc<Counters>,
+    connections: Arc<AtomicUsize>,
+    last: Mutex<VecDeque<Recorded>>,
+}
+
+impl Provider {
+    /// Calls that are kept for [`Self::requests`].
+    const KEPT: usize = 1_000;
+
+    /// Starts a mock on a free port of the loopback interface.
+    pub async fn start() -> std::io::Result<Self> {
+        let state = Arc::new(State::default());
+        let routes = Router::new()
+            .route("/v1/chat/completions", post(chat::complete))
+            .route("/v1/embeddings", post(embeddings::embed))
+            .with_state(Arc::clone(&state));
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("provider".to_owned()).spawn({
+            let connections = Arc::clone(&state.connections);
+            move || serve(routes, &connections, tell, stopped)
+        })?;
+        let address = told.await.map_err(std::io::Error::other)??;
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The base address that clients are configured with.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Changes what the provider does from the next call on.
+    pub fn set(&self, change: impl FnOnce(&mut Knobs)) {
+        change(&mut self.state.knobs.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What happened to the chat calls so far.
+    pub fn chat(&self) -> Counts {
+        self.state.chat.read()
+    }
+
+    /// What happened to the embedding calls so far.
+    pub fn embeddings(&self) -> Counts {
+        self.state.embeddings.read()
+    }
+
+    /// Connections that were opened so far.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// The last calls, oldest first.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.state.last.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic was printed when it happened; the test fails by what it asserts.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    fn knobs(&self) -> Knobs {
+        self.knobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn record(&self, recorded: Recorded) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == Provider::KEPT {
+            last.pop_front();
+        }
+        last.push_back(recorded);
+    }
+}
+
+/// Serves until the handle is dropped; the runtime's end closes all connections.
+fn serve(
+    routes: Router,
+    connections: &Arc<AtomicUsize>,
+    tell: oneshot::Sender<std::io::Result<SocketAddr>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(tell.send(Err(error))),
+    };
+    runtime.block_on(async {
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        match bound.and_then(|listener| Ok((listener.local_addr()?, listener))) {
+            Err(error) => drop(tell.send(Err(error))),
+            Ok((address, listener)) => {
+                let _ = tell.send(Ok(address));
+                let connections = Arc::clone(connections);
+                let listener = listener.tap_io(move |_| {
+                    connections.fetch_add(1, Ordering::SeqCst);
+                });
+                tokio::select! {
+                    _ = axum::serve(listener, routes) => {}
+                    _ = stopped => {}
+                }
+            }
+        }
+    });
+}
