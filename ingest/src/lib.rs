@@ -1,3 +1,12 @@
 //! Documents to generations: extract, chunk, embed, write, gate, publish. The only writer of collections.
 
+pub mod causes;
+pub mod chunk;
+pub mod cli;
+pub mod config;
+pub mod evaluate;
+pub mod extract;
+pub mod lifecycle;
+pub mod pipeline;
+pub mod registry;
 pub mod store;

@@ -1,0 +1,172 @@
+//! What can be written on the command line, and what its help says.
+//! Never does any of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_search::query::Mode;
+
+/// Turns folders of documents into a searchable generation and publishes it.
+///
+/// Settings come from built-in defaults, then the configuration file, then environment variables such as
+/// LECTERN_STORE__PATH. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate refused,
+/// 4 done but some documents were skipped (each is named with its reason).
+#[derive(Debug, Parser)]
+#[command(name = "lectern-ingest", version, propagate_version = true)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Configuration file in TOML
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Alias to work on, instead of `store.alias` of the configuration
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) alias: Option<AliasName>,
+    /// Print one JSON object on standard output instead of text; progress goes to standard error
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build a generation from documents, ask the gates, and publish it: all in one go
+    Run(Run),
+    /// Say what a run would change and what it would cost; writes nothing
+    Plan(Paths),
+    /// Build a staging generation from documents, and print its name; publishes nothing
+    Build(Paths),
+    /// Print what the gates say about a generation, compared with the live one
+    Gate(Generation),
+    /// Point the alias at a generation, if the gates let it through
+    Publish(Publish),
+    /// Point the alias back at the generation that was live before
+    Rollback(Rollback),
+    /// List the generations of the alias: counts, age, fingerprint, and which one is live
+    List,
+    /// Delete generations that nobody needs any more
+    Prune(Prune),
+    /// Compare the store with the registry and say what to do about each difference
+    Verify,
+    /// Measure retrieval on a judged collection: nDCG@10, recall@100 and MRR@10 per mode
+    Eval(Eval),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Paths {
+    /// Folders and files to ingest (.md .mdx .markdown .html .htm .txt .text); hidden and git-ignored files are left out
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) paths: Paths,
+    #[command(flatten)]
+    pub(super) force: Force,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    #[command(flatten)]
+    pub(super) generation: Generation,
+    #[command(flatten)]
+    pub(super) force: Force,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Force {
+    /// Publish although a gate refuses, for this reason, which is recorded
+    #[arg(long, value_name = "REASON")]
+    pub(super) force: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Generation {
+    /// Name of the generation, as `list` prints it
+    #[arg(value_name = "GENERATION")]
+    pub(super) generation: GenerationId,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    /// Generation to go back to, instead of the newest one before the live one
+    #[arg(long, value_name = "GENERATION")]
+    pub(super) to: Option<GenerationId>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Superseded generations to keep, instead of `ingest.keep` of the configuration
+    #[arg(long, value_name = "N")]
+    pub(super) keep: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Eval {
+    /// Folder in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv
+    #[arg(long, value_name = "DIR")]
+    pub(super) dataset: PathBuf,
+    /// Judgements to use
+    #[arg(long, value_name = "SPLIT", default_value = "test")]
+    pub(super) split: String,
+    /// Mode to measure; can be given several times; all by default
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(super) mode: Vec<Searched>,
+    /// SQLite file that keeps the vectors for the next time, instead of the registry
+    #[arg(long, value_name = "FILE")]
+    pub(super) cache: Option<PathBuf>,
+}
+
+/// A mode of searching, as the command line names it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Searched {
+    /// By meaning
+    Dense,
+    /// By words
+    Sparse,
+    /// By both
+    Hybrid,
+}
+
+impl From<Searched> for Mode {
+    fn from(searched: Searched) -> Self {
+        match searched {
+            Searched::Dense => Self::Dense,
+            Searched::Sparse => Self::Sparse,
+            Searched::Hybrid => Self::Hybrid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_work_before_and_after_the_command() {
+        for line in [
+            ["lectern-ingest", "--alias", "news", "list", "--json"],
+            ["lectern-ingest", "list", "--json", "--alias", "news"],
+        ] {
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            assert!(arguments.common.json);
+            assert_eq!(arguments.common.alias.unwrap().as_str(), "news");
+        }
+        assert!(Arguments::try_parse_from(["lectern-ingest", "run"]).is_err());
+        assert!(Arguments::try_parse_from(["lectern-ingest", "publish", "nonsense"]).is_err());
+    }
+}

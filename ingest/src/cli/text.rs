@@ -1,0 +1,209 @@
+//! Reports, lists and verdicts as text for people.
+//! Never leaves out what is skipped or refused.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::evaluate::Evaluation;
+use crate::extract::Skipped;
+use crate::lifecycle::gate::Verdict;
+use crate::lifecycle::prune::Fate;
+use crate::lifecycle::publish::Published;
+use crate::lifecycle::shelf::{Condition, Listed, Shelf};
+use crate::pipeline::forecast::Forecast;
+use crate::pipeline::report::{Changes, Report};
+use lectern_schema::identifiers::GenerationId;
+
+pub(super) fn report(report: &Report) -> String {
+    let mut text = String::new();
+    if let Some(generation) = &report.generation {
+        text.push_str(&format!("built {generation}\n"));
+    }
+    text.push_str(&format!(
+        "{} documents ({}), {} chunks: {} embedded, {} reused\n",
+        report.documents,
+        changes(report.changes),
+        report.chunks,
+        report.embedded,
+        report.reused
+    ));
+    let times = report.times;
+    text.push_str(&format!(
+        "{} in all; reading {}, embedding {}, writing {}, building the index {}\n",
+        seconds(times.total_ms),
+        seconds(times.read_ms),
+        seconds(times.embed_ms),
+        seconds(times.write_ms),
+        seconds(times.seal_ms)
+    ));
+    text + &left_out(&report.skipped, &report.unsupported)
+}
+
+pub(super) fn forecast(forecast: &Forecast) -> String {
+    let text = format!(
+        "{} documents ({}), {} chunks: {} to embed ({} tokens), {} reused\n",
+        forecast.documents,
+        changes(forecast.changes),
+        forecast.chunks,
+        forecast.to_embed,
+        forecast.tokens_to_embed,
+        forecast.chunks.saturating_sub(forecast.to_embed)
+    );
+    text + &left_out(&forecast.skipped, &forecast.unsupported)
+}
+
+fn changes(changes: Changes) -> String {
+    let Changes { new, changed, unchanged, gone } = changes;
+    format!("{new} new, {changed} changed, {unchanged} unchanged, {gone} gone")
+}
+
+fn left_out(skipped: &[Skipped], unsupported: &BTreeMap<String, u64>) -> String {
+    let mut text = String::new();
+    if !unsupported.is_empty() {
+        let counts: Vec<String> = unsupported.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        text.push_str(&format!("not a supported format: {}\n", counts.join(", ")));
+    }
+    for one in skipped {
+        text.push_str(&format!("skipped {}: {}\n", one.document, one.reason));
+    }
+    text
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{:.1} s", Duration::from_millis(millis).as_secs_f64())
+}
+
+pub(super) fn published(published: &Published) -> String {
+    match published {
+        Published::Moved { from, to, verdicts: said } => {
+            let from = from.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            format!("{}published {from} -> {to}\n", verdicts(said))
+        }
+        Published::AlreadyLive(generation) => format!("{generation} is live already: nothing was changed\n"),
+    }
+}
+
+pub(super) fn verdicts(verdicts: &[Verdict]) -> String {
+    verdicts.iter().map(|verdict| format!("gate {verdict}\n")).collect()
+}
+
+pub(super) fn shelf(shelf: &Shelf) -> String {
+    if shelf.generations.is_empty() {
+        return format!(
+            "alias {} has no generations: `lectern-ingest run PATH` makes the first\n",
+            shelf.alias
+        );
+    }
+    let head = ["", "GENERATION", "STATE", "DOCUMENTS", "CHUNKS", "AGE", "FINGERPRINT"].map(str::to_owned);
+    let rows = shelf.generations.iter().map(|listed| row(shelf, listed));
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+fn row(shelf: &Shelf, listed: &Listed) -> [String; 7] {
+    let live = if shelf.is_live(&listed.generation) { "*" } else { "" };
+    let counts = listed.counts();
+    let shown = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    [
+        live.to_owned(),
+        listed.generation.to_string(),
+        state(shelf, listed).to_owned(),
+        shown(counts.map(|counts| counts.documents)),
+        shown(counts.map(|counts| counts.chunks)),
+        age(listed.age(shelf.read_at)),
+        listed.fingerprint().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+/// The state of a generation in one word, or two.
+pub(super) fn state(shelf: &Shelf, listed: &Listed) -> &'static str {
+    match &listed.condition {
+        Condition::Complete(..) if shelf.is_live(&listed.generation) => "live",
+        Condition::Complete(..) => "complete",
+        Condition::Building(_) if listed.holder.is_some() => "building",
+        Condition::Building(_) => "incomplete",
+        Condition::Torn => "torn",
+        Condition::Missing => "missing",
+    }
+}
+
+fn age(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+pub(super) fn fates(fates: &[(GenerationId, Fate)]) -> String {
+    if fates.is_empty() {
+        return "no generations: nothing to delete\n".to_owned();
+    }
+    let line = |(generation, fate): &(GenerationId, Fate)| match fate {
+        Fate::Deleted => format!("deleted {generation}\n"),
+        Fate::Kept(why) => format!("kept {generation}: {why}\n"),
+    };
+    fates.iter().map(line).collect()
+}
+
+pub(super) fn evaluation(evaluation: &Evaluation) -> String {
+    let mut rows = vec![["MODE", "nDCG@10", "RECALL@100", "MRR@10", "SEARCH"].map(str::to_owned)];
+    for scored in &evaluation.modes {
+        let measures = scored.measures;
+        rows.push([
+            format!("{:?}", scored.mode).to_lowercase(),
+            format!("{:.4}", measures.ndcg_at_10),
+            format!("{:.4}", measures.recall_at_100),
+            format!("{:.4}", measures.mrr_at_10),
+            format!("{:.2} ms", scored.mean_search_ms),
+        ]);
+    }
+    format!(
+        "{} documents, {} questions, {} newly embedded\n{}",
+        evaluation.documents,
+        evaluation.questions,
+        evaluation.embedded,
+        table(&rows)
+    )
+}
+
+/// Columns as wide as their widest cell, two spaces between them.
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let widths: Vec<usize> = (0..COLUMNS)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let line = |row: &[String; COLUMNS]| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a", "long", "x"], ["bbb", "c", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "a    long  x\nbbb  c\n");
+    }
+
+    #[test]
+    fn what_is_left_out_is_named() {
+        let skipped = [Skipped::new("docs/a.md", "has no text in it")];
+        let unsupported = BTreeMap::from([(".pdf".to_owned(), 2)]);
+        assert_eq!(
+            left_out(&skipped, &unsupported),
+            "not a supported format: 2 .pdf\nskipped docs/a.md: has no text in it\n"
+        );
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let ages = [5, 119, 7_199, 90_000, 900_000].map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["5 s", "119 s", "119 min", "25 h", "10 d"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! The `ingest` section of the configuration, and the reading of all sections that the ingest needs.
+//! Never changes a setting: what does not fit is refused.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use lectern_boot::config::{Faults, Loader};
+use lectern_boot::telemetry::TelemetrySection;
+use lectern_models::config::EmbedderSection;
+use lectern_search::config::StoreSection;
+use serde::Deserialize;
+
+use crate::lifecycle::gate::Percent;
+use crate::lifecycle::prune::Retention;
+use crate::registry::config::SqlSection;
+
+/// Sections of the same file that only the server reads.
+const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];
+
+/// Everything that the ingest is told by its configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Where collections are.
+    pub store: StoreSection,
+    /// Which model embeds.
+    pub embedder: EmbedderSection,
+    /// Where the registry is.
+    pub sql: SqlSection,
+    /// How documents are read and cut.
+    pub ingest: IngestSection,
+    /// What is logged.
+    pub telemetry: TelemetrySection,
+}
+
+impl Config {
+    /// Reads defaults, `file` and the environment; reports all faults together.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        let mut loader = Loader::from_environment(file);
+        let config = Self {
+            store: loader.section("store"),
+            embedder: loader.section("embedder"),
+            sql: loader.section("sql"),
+            ingest: loader.checked("ingest", IngestSection::faults),
+            telemetry: loader.section("telemetry"),
+        };
+        loader.ignore(&OF_THE_SERVER);
+        loader.finish().map(|()| config)
+    }
+}
+
+/// How documents are read and cut, and how careful publishing is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestSection {
+    /// Most tokens of the embedder in what is embedded of a chunk: title, headings and text.
+    pub chunk_tokens: u32,
+    /// Tokens that a chunk repeats of the one before it in the same section.
+    pub overlap_tokens: u32,
+    /// Largest file that is read.
+    pub max_file_bytes: u64,
+    /// Documents read and cut at once.
+    pub readers: NonZeroUsize,
+    /// Seconds that the embedder may take for a batch of chunks, all tries together.
+    pub embed_seconds: NonZeroUsize,
+    /// Superseded generations that `prune` keeps, to roll back to.
+    pub keep: usize,
+    /// Percent of the live generation's chunks below which the counts gate refuses a new one.
+    pub least_percent: Percent,
+}
+
+impl IngestSection {
+    /// Fewest tokens that a chunk is worth: below it title and headings leave no room for text.
+    const FEWEST_TOKENS: u32 = 32;
+
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.chunk_tokens < Self::FEWEST_TOKENS {
+            found.push(("chunk_tokens", format!("must be at least {}", Self::FEWEST_TOKENS)));
+        }
+        if self.overlap_tokens > self.chunk_tokens / 2 {
+            found.push(("overlap_tokens", "must be at most half of `ingest.chunk_tokens`".to_owned()));
+        }
+        if self.max_file_bytes == 0 {
+            found.push(("max_file_bytes", "must be at least 1".to_owned()));
+        }
+        found
+    }
+}
+
+impl Default for IngestSection {
+    fn default() -> Self {
+        Self {
+            // MiniLM sees 256 tokens with its two special ones; the rest is slack for tokenizers that are not known here.
+            chunk_tokens: 240,
+            overlap_tokens: 0,
+            max_file_bytes: 64 * 1024 * 1024,
+            readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
+            embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
+            keep: Retention::default().keep,
+            least_percent: Percent::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_have_no_fault_and_all_faults_are_found() {
+        assert_eq!(IngestSection::default().faults(), []);
+        let section = IngestSection {
+            chunk_tokens: 8,
+            overlap_tokens: 5,
+            max_file_bytes: 0,
+            ..IngestSection::default()
+        };
+        let keys: Vec<&str> = section.faults().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["chunk_tokens", "overlap_tokens", "max_file_bytes"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! The second stage: chunks become points; vectors come from the cache where the text is known, else from the embedder.
+//! Never sends the same text twice: not within a batch, and not again once it is in the cache.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lectern_models::embedder::Embedder;
+use lectern_models::error::ModelError;
+use lectern_resilience::deadline::Deadline;
+use lectern_schema::embedding::DenseVector;
+use lectern_schema::identifiers::ContentHash;
+use tokio::sync::mpsc;
+
+use crate::pipeline::error::BuildError;
+use crate::pipeline::read::{Batch, Draft};
+use crate::registry::Registry;
+use crate::registry::documents::DocumentRecord;
+use crate::registry::embeddings::EmbeddingDigest;
+use crate::store::Point;
+
+/// First wait before a call is tried again; doubles with each try.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest wait before a call is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Points ready to be written, and what became of their documents.
+#[derive(Debug, Default)]
+pub(super) struct Embedded {
+    pub(super) points: Vec<Point>,
+    pub(super) documents: Vec<DocumentRecord>,
+    /// Chunks whose vector was computed; those of all others were known.
+    pub(super) computed: usize,
+}
+
+/// Turns text into vectors, by way of the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Vectors {
+    pub(crate) embedder: Arc<Embedder>,
+    pub(crate) registry: Registry,
+    pub(crate) digest: EmbeddingDigest,
+    /// How long one batch may take, all tries together.
+    pub(crate) patience: Duration,
+}
+
+impl Vectors {
+    /// Passes all batches on with their vectors. Tells the time that it took.
+    pub(super) async fn run(
+        &self,
+        mut batches: mpsc::Receiver<Batch>,
+        embedded: mpsc::Sender<Embedded>,
+    ) -> Result<Duration, BuildError> {
+        let mut took = Duration::ZERO;
+        while let Some(batch) = batches.recv().await {
+            let begun = Instant::now();
+            let done = self.embed(batch).await?;
+            took += begun.elapsed();
+            embedded.send(done).await.map_err(|_| BuildError::StageGone)?;
+        }
+        Ok(took)
+    }
+
+    async fn embed(&self, batch: Batch) -> Result<Embedded, BuildError> {
+        let texts: BTreeMap<&ContentHash, &str> = batch
+            .drafts
+            .iter()
+            .map(|draft| (&draft.chunk.payload.content_hash, draft.chunk.embedded.as_str()))
+            .collect();
+        let (vectors, computed) = self.of(&texts).await?;
+        let points =
+            batch.drafts.into_iter().map(|draft| point(draft, &vectors)).collect::<Result<_, _>>()?;
+        Ok(Embedded { points, documents: batch.documents, computed })
+    }
+
+    /// One vector per text, and how many of them were not known.
+    pub(crate) async fn of(
+        &self,
+        texts: &BTreeMap<&ContentHash, &str>,
+    ) -> Result<(HashMap<ContentHash, DenseVector>, usize), BuildError> {
+        let hashes: Vec<ContentHash> = texts.keys().map(|hash| (*hash).clone()).collect();
+        let mut vectors = self.registry.cached_vectors(&self.digest, &hashes).await?;
+        let mut unknown: Vec<(&ContentHash, &str)> = texts
+            .iter()
+            .filter(|(hash, _)| !vectors.contains_key(**hash))
+            .map(|(hash, text)| (*hash, *text))
+            .collect();
+        // Texts of one length share a batch of the model without padding.
+        unknown.sort_by_key(|(hash, text)| (text.len(), *hash));
+        let computed = self.computed(&unknown).await?;
+        self.registry.cache_vectors(&self.digest, &computed).await?;
+        vectors.extend(computed);
+        Ok((vectors, unknown.len()))
+    }
+
+    async fn computed(
+        &self,
+        unknown: &[(&ContentHash, &str)],
+    ) -> Result<Vec<(ContentHash, DenseVector)>, BuildError> {
+        if unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let elements = self.patiently(unknown.iter().map(|(_, text)| (*text).to_owned()).collect()).await?;
+        if elements.len() != unknown.len() {
+            return Err(BuildError::VectorCount { texts: unknown.len(), vectors: elements.len() });
+        }
+        let dimension = self.embedder.identity().dimension;
+        let mut computed = Vec::with_capacity(unknown.len());
+        for ((hash, _), elements) in unknown.iter().zip(elements) {
+            let vector = DenseVector::parse(elements)?;
+            if u32::try_from(vector.dimension()) != Ok(dimension) {
+                return Err(BuildError::Dimension { configured: dimension, found: vector.dimension() });
+            }
+            computed.push(((*hash).clone(), vector));
+        }
+        Ok(computed)
+    }
+
+    /// Tries again what is worth it, ever more slowly, until the batch's time is up.
+    async fn patiently(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, BuildError> {
+        let deadline = Deadline::after(Instant::now(), self.patience);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.embedder.embed(texts.clone(), deadline).await {
+                Ok(vectors) => return Ok(vectors),
+                Err(error) if error.is_retryable() => error,
+                Err(error) => return Err(error.into()),
+            };
+            let wait = asked_for(&error).unwrap_or(pause).max(pause);
+            if deadline.remaining(Instant::now()) <= wait {
+                return Err(error.into());
+            }
+            let wait_ms = crate::pipeline::report::millis(wait);
+            tracing::warn!(model = error.model(), wait_ms, error = %error, "embedder is tried again");
+            tokio::time::sleep(wait).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+fn asked_for(error: &ModelError) -> Option<Duration> {
+    match error {
+        ModelError::Limited { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}
+
+fn point(draft: Draft, vectors: &HashMap<ContentHash, DenseVector>) -> Result<Point, BuildError> {
+    let hash = &draft.chunk.payload.content_hash;
+    let dense = vectors.get(hash).cloned();
+    let dense = dense.ok_or(BuildError::VectorCount { texts: vectors.len() + 1, vectors: vectors.len() })?;
+    Ok(Point { id: draft.chunk.id, dense, sparse: draft.sparse, payload: draft.chunk.payload })
+}

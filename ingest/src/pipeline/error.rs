@@ -1,0 +1,60 @@
+//! Why a build did not come to its end. In every case the staging generation stays unpublished.
+
+use lectern_models::error::ModelError;
+use lectern_schema::embedding::BadVector;
+
+use crate::extract::source::BadSource;
+use crate::registry::error::RegistryError;
+use crate::store::StoreError;
+
+/// Why a build, or the planning of one, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is nothing that could be ingested.
+    #[error(transparent)]
+    Source(#[from] BadSource),
+    /// All documents were skipped.
+    #[error("none of the {0} documents could be read: see the reasons above")]
+    NothingReadable(usize),
+    /// The embedder failed, after as many tries as there was time for.
+    #[error(
+        "the chunks could not be embedded: check the `embedder` section and its endpoint, then run the command again; what was embedded so far is kept"
+    )]
+    Embedder(#[from] ModelError),
+    /// The embedder answered with something that is no vector.
+    #[error("the embedder's answer cannot be used: check `embedder.model`")]
+    Vector(#[from] BadVector),
+    /// The embedder's vectors have another length.
+    #[error(
+        "the embedder gives vectors of {found} elements, but `embedder.dimension` is {configured}: correct it"
+    )]
+    Dimension {
+        /// As configured.
+        configured: u32,
+        /// As the embedder answered.
+        found: usize,
+    },
+    /// The embedder lost or invented a text.
+    #[error("the embedder gave {vectors} vectors for {texts} texts: report it to its provider")]
+    VectorCount {
+        /// Texts sent.
+        texts: usize,
+        /// Vectors received.
+        vectors: usize,
+    },
+    /// The store failed.
+    #[error("the generation could not be written")]
+    Store(#[from] StoreError),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A reader broke down.
+    #[error("reading a document broke down: this is a bug, please report it with the log")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// A later stage has failed; its own error is reported instead of this one.
+    #[error("a later stage stopped")]
+    StageGone,
+    /// The user or the system asked for the end.
+    #[error("stopped as asked: nothing was published; the next run reuses what was embedded")]
+    Stopped,
+}

@@ -1,0 +1,80 @@
+//! What a run did: counts, what was skipped and why, and where the time went.
+//! Never decides whether that is good enough.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lectern_schema::identifiers::GenerationId;
+use serde::Serialize;
+
+use crate::extract::Skipped;
+use crate::registry::runs::RunCounts;
+
+/// How the documents differ from those of the run before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Changes {
+    /// Not seen before.
+    pub new: u64,
+    /// Seen with other content.
+    pub changed: u64,
+    /// Seen with the same content.
+    pub unchanged: u64,
+    /// Seen before and not any more.
+    pub gone: u64,
+}
+
+/// Time spent in each stage. Stages work at the same time, so that the sum exceeds the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct StageTimes {
+    /// Reading, extracting and cutting, over all readers.
+    pub read_ms: u64,
+    /// Waiting for vectors, from the cache or the embedder.
+    pub embed_ms: u64,
+    /// Writing into the store and the registry.
+    pub write_ms: u64,
+    /// Waiting for the index to be built.
+    pub seal_ms: u64,
+    /// From the first file to the sealed generation.
+    pub total_ms: u64,
+}
+
+/// What a build did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// The generation that was built.
+    pub generation: Option<GenerationId>,
+    /// Documents in it.
+    pub documents: u64,
+    /// Chunks in it.
+    pub chunks: u64,
+    /// Chunks whose vector was known.
+    pub reused: u64,
+    /// Chunks whose vector was computed.
+    pub embedded: u64,
+    /// How the documents differ from those of the run before.
+    pub changes: Changes,
+    /// Documents left out.
+    pub skipped: Vec<Skipped>,
+    /// Files of formats that are not supported, by extension.
+    pub unsupported: BTreeMap<String, u64>,
+    /// Where the time went.
+    pub times: StageTimes,
+}
+
+impl Report {
+    /// The counts that the registry keeps in columns.
+    pub fn run_counts(&self) -> RunCounts {
+        RunCounts {
+            documents: self.documents,
+            skipped: u64::try_from(self.skipped.len()).unwrap_or(u64::MAX),
+            chunks: self.chunks,
+            embedded: self.embedded,
+            reused: self.reused,
+        }
+    }
+}
+
+/// A time as reports show it.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
