@@ -9,7 +9,7 @@ pub struct Deadline(Instant);
 
 impl Deadline {
     /// Farthest deadline: longer waits are a mistake somewhere, and `Instant` must not overflow.
-    const FARTHEST: Duration = Duration::from_secs(24 * 60 * 60);
+    const FARTHEST: Duration = Duration::from_hours(24);
 
     /// The deadline `budget` after `now`, at most a day ahead.
     pub fn after(now: Instant, budget: Duration) -> Self {
