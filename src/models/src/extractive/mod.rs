@@ -29,8 +29,8 @@ pub struct Extract {
 
 /// The sentences to answer `question` with, best first, at most `most`; none when no passage shares a word with it.
 pub fn answer(question: &str, passages: &[Passage<'_>], most: usize) -> Vec<Extract> {
-    let asked = terms(question);
     let candidates = candidates(passages);
+    let asked = known_names_whole(terms(question), &candidates);
     let mut weights = weights(&asked, &candidates);
     let mut chosen: Vec<&Candidate<'_>> = Vec::new();
     let mut best = 0.0_f64;
@@ -98,6 +98,18 @@ fn candidates<'a>(passages: &[Passage<'a>]) -> Vec<Candidate<'a>> {
         }
     }
     found
+}
+
+/// The words of the question, without the parts of a name (`crates.io`) that the evidence has as a whole:
+/// three words for one name would drown the others.
+fn known_names_whole(asked: BTreeSet<String>, candidates: &[Candidate<'_>]) -> BTreeSet<String> {
+    let is_known = |name: &&String| candidates.iter().any(|candidate| candidate.own.contains(*name));
+    let names = asked.iter().filter(|term| term.contains(|c: char| !c.is_alphanumeric()));
+    let parts: BTreeSet<String> = names
+        .filter(is_known)
+        .flat_map(|name| name.split(|c: char| !c.is_alphanumeric()).flat_map(terms))
+        .collect();
+    asked.difference(&parts).cloned().collect()
 }
 
 /// What each word of the question is worth: much when few sentences have it.
@@ -175,6 +187,14 @@ mod tests {
         for (passage, text) in answer {
             assert!(texts[passage].contains(&text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_counts_once_and_not_by_its_parts() {
+        let text = "Each crate has an io module of its own. The levels of crates.io are debug and info.";
+        let answer = chosen("Which levels has crates.io?", &[text], 1);
+        assert_eq!(answer[0].1, "The levels of crates.io are debug and info.");
+        assert_eq!(chosen("Which levels has crates.io?", &[text], 2).len(), 1);
     }
 
     #[test]

@@ -56,10 +56,7 @@ fn pieces(paragraph: &str) -> Vec<&str> {
     let mut pieces: Vec<(usize, usize)> = Vec::new();
     for (start, piece) in flat.split_sentence_bound_indices() {
         let end = start + piece.len();
-        match pieces
-            .last_mut()
-            .filter(|(from, to)| paragraph.get(*from..*to).is_some_and(ends_in_abbreviation))
-        {
+        match pieces.last_mut().filter(|(from, to)| paragraph.get(*from..*to).is_some_and(is_unfinished)) {
             Some((_, to)) => *to = end,
             None => pieces.push((start, end)),
         }
@@ -67,12 +64,13 @@ fn pieces(paragraph: &str) -> Vec<&str> {
     pieces.into_iter().filter_map(|(start, end)| paragraph.get(start..end)).collect()
 }
 
-/// Whether the full stop at the end belongs to an abbreviation that stands before names and capital letters.
-fn ends_in_abbreviation(piece: &str) -> bool {
+/// Whether the mark at the end stands inside code, or belongs to an abbreviation that capital letters may follow.
+fn is_unfinished(piece: &str) -> bool {
     const ABBREVIATIONS: [&str; 10] =
         ["e.g.", "i.e.", "etc.", "vs.", "cf.", "Dr.", "Mr.", "Mrs.", "No.", "approx."];
     let word = piece.split_whitespace().next_back().unwrap_or_default();
-    ABBREVIATIONS.contains(&word.trim_start_matches(['(', '[', '*', '"']))
+    piece.matches('`').count() % 2 == 1
+        || ABBREVIATIONS.contains(&word.trim_start_matches(['(', '[', '*', '"']))
 }
 
 /// A paragraph or a list item, without its marker.
@@ -220,6 +218,12 @@ mod tests {
     fn abbreviations_and_versions_do_not_end_a_sentence() {
         let passage = "Use a client, e.g. Python's, with version 1.2.3 or later. Then restart the server.";
         assert_eq!(texts(passage).len(), 2);
+    }
+
+    #[test]
+    fn a_mark_inside_code_does_not_end_a_sentence() {
+        let passage = "The macros `debug!` and `Is it? Yes.` are code. So is this.";
+        assert_eq!(texts(passage), ["The macros `debug!` and `Is it? Yes.` are code."]);
     }
 
     #[test]
