@@ -115,7 +115,8 @@ fn steps(knobs: &Knobs, written: &Written) -> VecDeque<Step> {
     match knobs.ending {
         Ending::Whole => steps.extend(last_parts(written).map(Step::Send)),
         Ending::StallAfter(_) => steps.push_back(Step::Stall),
-        Ending::BreakAfter(_) => steps.push_back(Step::Break),
+        // The tokens have to be on the wire before the connection breaks.
+        Ending::BreakAfter(_) => steps.extend([Step::Wait(Duration::from_millis(20)), Step::Break]),
         Ending::StopAfter(_) => {}
         Ending::ErrorAfter(_) => {
             steps
