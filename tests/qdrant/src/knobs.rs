@@ -34,7 +34,8 @@ impl Calls {
 /// How a call is made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// `UNAVAILABLE`: the store is down or restarting.
+    /// `UNAVAILABLE`: the store is down or restarting. `qdrant-client` repeats a read once by itself after this one
+    /// and after [`Self::Internal`], so it takes two to fail a read.
     Unavailable,
     /// `RESOURCE_EXHAUSTED`: the store limits its callers.
     RateLimited,
