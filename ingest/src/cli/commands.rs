@@ -68,14 +68,14 @@ impl Session {
             Err(_) => RunOutcome::Built,
         };
         parts.finish(&built, ended).await?;
-        if let Err(error) = &published {
-            tracing::warn!(%generation, %error, "generation built but not published");
+        match published {
+            Ok(published) => Ok(ran(&built, &published)),
+            Err(LifecycleError::Gated { generation, verdicts }) => Ok(refused(&built, &generation, &verdicts)),
+            Err(error) => {
+                tracing::warn!(%generation, "generation built but not published");
+                Err(error.into())
+            }
         }
-        let published = published?;
-        let mut json = built_json(&built);
-        json.extend(published_json(&published));
-        let text = text::report(&built.report) + &text::published(&published);
-        Ok(Outcome { exit: exit(&built), text, json: Value::Object(json) })
     }
 
     async fn plan(&self, paths: Vec<PathBuf>) -> Result<Outcome, CommandError> {
@@ -220,6 +220,27 @@ impl Parts {
 async fn found(paths: Vec<PathBuf>) -> Result<Sources, CommandError> {
     let found = tokio::task::spawn_blocking(move || source::find(&paths)).await?;
     Ok(found.map_err(BuildError::from)?)
+}
+
+fn ran(built: &Built, published: &Published) -> Outcome {
+    let mut json = built_json(built);
+    json.extend(published_json(published));
+    let text = text::report(&built.report) + &text::published(published);
+    Outcome { exit: exit(built), text, json: Value::Object(json) }
+}
+
+/// The report is told in full: what was skipped may be why a gate refuses.
+fn refused(built: &Built, generation: &GenerationId, verdicts: &[Verdict]) -> Outcome {
+    let mut json = built_json(built);
+    json.insert("moved".to_owned(), json!(false));
+    json.insert("verdicts".to_owned(), json!(verdicts));
+    let text = format!(
+        "{}{}published nothing: a gate refuses {generation}; if it is as you want it, run \
+         `lectern-ingest publish {generation} --force REASON`\n",
+        text::report(&built.report),
+        text::verdicts(verdicts)
+    );
+    Outcome { exit: Exit::Refused, text, json: Value::Object(json) }
 }
 
 fn exit(built: &Built) -> Exit {

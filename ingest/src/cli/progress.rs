@@ -93,11 +93,12 @@ fn bar(name: &'static str) -> ProgressBar {
 }
 
 fn line(now: Standing) -> String {
+    let read = format!("{} of {} documents read", now.documents_read, now.documents);
     let index = if now.sealing { ", building the index" } else { "" };
-    format!(
-        "{} of {} documents read, {} of {} chunks embedded and written{index}",
-        now.documents_read, now.documents, now.chunks_written, now.chunks_cut
-    )
+    if now.chunks_written == 0 {
+        return format!("{read}, {} chunks{index}", now.chunks_cut);
+    }
+    format!("{read}, {} of {} chunks embedded and written{index}", now.chunks_written, now.chunks_cut)
 }
 
 #[cfg(test)]

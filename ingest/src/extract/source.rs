@@ -142,8 +142,9 @@ impl Sources {
 
     fn take(&mut self, root: &Path, path: &Path, kind: Option<std::fs::FileType>) {
         let is_file = kind.is_some_and(|kind| kind.is_file());
-        let is_link_to_file = kind.is_some_and(|kind| kind.is_symlink()) && path.is_file();
-        if !is_file && !is_link_to_file {
+        let is_link = kind.is_some_and(|kind| kind.is_symlink());
+        // A link to nothing is taken, too: reading it tells the user that it is broken.
+        if !is_file && !(is_link && path.metadata().map_or(true, |target| target.is_file())) {
             return;
         }
         let Some(format) = Format::of(path) else {
