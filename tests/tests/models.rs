@@ -1,4 +1,5 @@
 //! The models crate against a provider on a real socket: what each failure becomes, and that nothing waits for ever.
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up fails it")]
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -73,7 +74,7 @@ fn chain(error: &ModelError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
+        text = format!("{text}: {error}");
         cause = error.source();
     }
     text
@@ -229,7 +230,7 @@ async fn a_stream_that_is_not_finished_is_an_error_after_what_was_delivered() {
 #[tokio::test]
 async fn waiting_for_the_first_byte_ends_at_the_deadline() {
     let provider = Provider::start().await.unwrap();
-    provider.set(|knobs| knobs.delay_before_headers = Duration::from_secs(60));
+    provider.set(|knobs| knobs.delay_before_headers = Duration::from_mins(1));
     let started = Instant::now();
     let error = ask(&llm_at(&provider.url()), within(100)).await.unwrap_err();
     assert!(matches!(error, ModelError::Late { .. }), "{error:?}");
@@ -312,7 +313,7 @@ async fn dropping_a_stream_closes_the_call() {
 #[tokio::test]
 async fn dropping_a_call_before_its_answer_closes_it() {
     let provider = Provider::start().await.unwrap();
-    provider.set(|knobs| knobs.delay_before_headers = Duration::from_secs(60));
+    provider.set(|knobs| knobs.delay_before_headers = Duration::from_mins(1));
     let llm = llm_at(&provider.url());
     let call = tokio::spawn(async move { ask(&llm, patient()).await });
     eventually("the call has come in", || provider.chat().in_flight == 1).await;
@@ -358,7 +359,7 @@ async fn calls_at_once_are_bounded_over_all_askers() {
 #[tokio::test]
 async fn waiting_for_a_turn_ends_at_the_deadline() {
     let provider = Provider::start().await.unwrap();
-    provider.set(|knobs| knobs.delay_before_headers = Duration::from_secs(60));
+    provider.set(|knobs| knobs.delay_before_headers = Duration::from_mins(1));
     let embedder = embedder_at(&provider.url(), 1, 1);
     let (first, second) =
         tokio::join!(embedder.embed(texts(1), within(300)), embedder.embed(texts(1), within(100)));

@@ -1,4 +1,5 @@
 //! The embedder in the process, with the model that Lectern is delivered with and with a tiny random one.
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up fails it")]
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn patient() -> Deadline {
-    Deadline::after(Instant::now(), Duration::from_secs(60))
+    Deadline::after(Instant::now(), Duration::from_mins(1))
 }
 
 /// The model of the default configuration; the test fails where it is missing.

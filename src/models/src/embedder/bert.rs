@@ -119,7 +119,7 @@ fn normalised(vectors: &Tensor) -> candle_core::Result<Tensor> {
 
 /// Refuses shapes that the model's code would divide by zero or index out of bounds with.
 fn check_shape(config: &Config) -> Result<(), Cause> {
-    if config.num_attention_heads == 0 || config.hidden_size % config.num_attention_heads != 0 {
+    if config.num_attention_heads == 0 || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
         return Err("`hidden_size` is not a multiple of `num_attention_heads`".into());
     }
     if config.max_position_embeddings <= SPECIAL_TOKENS {

@@ -30,7 +30,7 @@ pub struct Extract {
 /// The sentences to answer `question` with, best first, at most `most`; none when no passage shares a word with it.
 pub fn answer(question: &str, passages: &[Passage<'_>], most: usize) -> Vec<Extract> {
     let candidates = candidates(passages);
-    let asked = known_names_whole(terms(question), &candidates);
+    let asked = known_names_whole(&terms(question), &candidates);
     let mut weights = weights(&asked, &candidates);
     let mut chosen: Vec<&Candidate<'_>> = Vec::new();
     let mut best = 0.0_f64;
@@ -102,7 +102,7 @@ fn candidates<'a>(passages: &[Passage<'a>]) -> Vec<Candidate<'a>> {
 
 /// The words of the question, without the parts of a name (`crates.io`) that the evidence has as a whole:
 /// three words for one name would drown the others.
-fn known_names_whole(asked: BTreeSet<String>, candidates: &[Candidate<'_>]) -> BTreeSet<String> {
+fn known_names_whole(asked: &BTreeSet<String>, candidates: &[Candidate<'_>]) -> BTreeSet<String> {
     let is_known = |name: &&String| candidates.iter().any(|candidate| candidate.own.contains(*name));
     let names = asked.iter().filter(|term| term.contains(|c: char| !c.is_alphanumeric()));
     let parts: BTreeSet<String> = names
