@@ -68,7 +68,7 @@ impl Lifecycle {
 }
 
 fn moved(alias: &AliasName, expected: Option<&GenerationId>, found: Option<GenerationId>) -> LifecycleError {
-    LifecycleError::Store(StoreError::Moved { alias: alias.clone(), expected: expected.cloned(), found })
+    LifecycleError::Store(StoreError::moved(alias, expected, found))
 }
 
 /// Why an alias was not moved, or a generation not deleted.

@@ -87,14 +87,14 @@ pub enum StoreError {
     #[error("generation `{0}` does not exist")]
     Missing(GenerationId),
     /// Somebody else published in the meantime.
-    #[error("alias `{alias}` points at {}, not at {} as expected: somebody else moved it; nothing was changed", shown(.found.as_ref()), shown(.expected.as_ref()))]
+    #[error("alias `{alias}` points at {}, not at {} as expected: somebody else moved it; nothing was changed", shown(.found.as_deref()), shown(.expected.as_deref()))]
     Moved {
         /// The alias.
         alias: AliasName,
         /// What it was thought to point at.
-        expected: Option<GenerationId>,
+        expected: Option<Box<GenerationId>>,
         /// What it points at.
-        found: Option<GenerationId>,
+        found: Option<Box<GenerationId>>,
     },
     /// The generation is live or a process has it open.
     #[error("generation `{generation}` is in use by {holder}")]
@@ -140,6 +140,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The alias does not point where it was thought to.
+    pub(crate) fn moved(
+        alias: &AliasName,
+        expected: Option<&GenerationId>,
+        found: Option<GenerationId>,
+    ) -> Self {
+        let expected = expected.cloned().map(Box::new);
+        Self::Moved { alias: alias.clone(), expected, found: found.map(Box::new) }
+    }
+
     fn incomplete(generation: &GenerationId) -> Self {
         let reason =
             format!("generation `{generation}` is not complete: its build is still running or was abandoned");

@@ -14,8 +14,13 @@ pub enum BadManifest {
     #[error("the manifest of `{0}` cannot be read")]
     Torn(GenerationId, #[source] serde_json::Error),
     /// Copied from elsewhere.
-    #[error("the manifest of `{0}` belongs to `{1}`")]
-    Foreign(GenerationId, GenerationId),
+    #[error("the manifest of `{place}` belongs to `{owner}`")]
+    Foreign {
+        /// The generation that it is stored with.
+        place: String,
+        /// The generation that it names.
+        owner: String,
+    },
 }
 
 /// Reads the manifest that is stored with `generation`.
@@ -25,7 +30,7 @@ pub fn parse(generation: &GenerationId, json: &[u8]) -> Result<Manifest, BadMani
     if manifest.generation == *generation {
         Ok(manifest)
     } else {
-        Err(BadManifest::Foreign(generation.clone(), manifest.generation))
+        Err(BadManifest::Foreign { place: generation.to_string(), owner: manifest.generation.into() })
     }
 }
 

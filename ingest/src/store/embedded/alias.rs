@@ -34,13 +34,13 @@ pub(super) fn lock(
 pub(super) fn swap(
     layout: &Layout,
     alias: &AliasName,
-    expected: Option<GenerationId>,
+    expected: Option<&GenerationId>,
     to: &GenerationId,
 ) -> Result<(), StoreError> {
     let _lock = lock(layout, alias, to)?;
     let found = layout.alias_target(alias)?;
-    if found != expected {
-        return Err(StoreError::Moved { alias: alias.clone(), expected, found });
+    if found.as_ref() != expected {
+        return Err(StoreError::moved(alias, expected, found));
     }
     let manifest = layout.manifest(to)?.ok_or_else(|| StoreError::Missing(to.clone()))?;
     if manifest.counts().is_none() {

@@ -145,7 +145,7 @@ impl WriteStore for EmbeddedStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let (layout, alias) = (self.layout.clone(), alias.clone());
         let (expected, to) = (expected.cloned(), to.clone());
-        blocking("move the alias", move || alias::swap(&layout, &alias, expected, &to)).boxed()
+        blocking("move the alias", move || alias::swap(&layout, &alias, expected.as_ref(), &to)).boxed()
     }
 
     fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -24,7 +24,7 @@ mod seal;
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound of any one call: building an index is not a call, and everything else that takes longer has failed.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// Points per call: about a megabyte at 384 dimensions, far below the 4 MiB that gRPC takes by default even at 3,072.
 const BATCH: usize = 128;
 
@@ -65,7 +65,7 @@ impl QdrantStore {
             return Err(StoreError::Taken(generation.clone()));
         }
         let request = collection::creation(manifest)?;
-        bounded(ACTION, self.client.create_collection(request))
+        bounded(ACTION, Box::pin(self.client.create_collection(request)))
             .await
             .map_err(|fault| fault.of_generation(generation))?;
         for request in collection::indexes(generation) {
@@ -171,7 +171,7 @@ impl QdrantStore {
         if found.as_ref() == expected {
             return Ok(());
         }
-        Err(StoreError::Moved { alias: alias.clone(), expected: expected.cloned(), found })
+        Err(StoreError::moved(alias, expected, found))
     }
 
     async fn remove(&self, generation: &GenerationId) -> Result<(), StoreError> {

@@ -5,8 +5,8 @@ use lectern_schema::embedding::{DENSE_VECTOR, SPARSE_VECTOR};
 use qdrant_client::Payload;
 use qdrant_client::qdrant::vectors::VectorsOptions;
 use qdrant_client::qdrant::{
-    DenseVector, NamedVectors, PointStruct, PointsOperationResponse, SparseVector, UpdateStatus, Vector,
-    Vectors, vector,
+    DenseVector, NamedVectors, PointStruct, PointsOperationResponse, SparseVector, UpdateResult,
+    UpdateStatus, Vector, Vectors, vector,
 };
 
 use crate::store::{Point, StoreError};
@@ -36,7 +36,7 @@ pub(super) fn stored(point: Point) -> Result<PointStruct, StoreError> {
 
 /// Fails unless Qdrant says that the points can be read now.
 pub(super) fn written(response: &PointsOperationResponse) -> Result<(), StoreError> {
-    match response.result.as_ref().map(|result| result.status()) {
+    match response.result.as_ref().map(UpdateResult::status) {
         Some(UpdateStatus::Completed) => Ok(()),
         Some(UpdateStatus::WaitTimeout) => {
             Err(StoreError::Unavailable("the chunks were not written within Qdrant's own time limit".into()))

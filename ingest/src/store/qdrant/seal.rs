@@ -19,7 +19,7 @@ use super::collection;
 use crate::store::StoreError;
 
 /// Longest wait for an index: 10 million vectors take a good part of an hour on one machine.
-const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+const PATIENCE: Duration = Duration::from_hours(2);
 /// How often Qdrant is asked how far it is.
 const POLL: Duration = Duration::from_millis(200);
 /// Looks in a row at a collection at rest: its optimiser starts a moment after the last write.
@@ -82,7 +82,7 @@ pub(super) async fn mark(
         metadata: collection::metadata(&sealed)?.into(),
         ..UpdateCollection::default()
     };
-    bounded("write the manifest", client.update_collection(request))
+    bounded("write the manifest", Box::pin(client.update_collection(request)))
         .await
         .map_err(|fault| fault.of_generation(generation))?;
     let request = GetCollectionInfoRequest { collection_name: generation.to_string() };

@@ -2,14 +2,18 @@
 //! Never cancels the work itself: a blocking call runs to its end, holding what it was given.
 
 use std::future::Future;
+use std::time::Instant;
 
 use lectern_resilience::deadline::Deadline;
 use tokio::time::timeout_at;
 
 use crate::error::SearchError;
 
-/// The result of `future`, or `Late`.
+/// The result of `future`, or `Late`. Looks first: a timer lets through what is ready, however late it is.
 pub(super) async fn by<T>(deadline: Deadline, future: impl Future<Output = T>) -> Result<T, SearchError> {
+    if deadline.has_passed(Instant::now()) {
+        return Err(SearchError::Late);
+    }
     timeout_at(deadline.instant().into(), future).await.map_err(|_| SearchError::Late)
 }
 

@@ -1,4 +1,4 @@
-//! Reads filters from JSON, in the operator style that MongoDB and Pinecone share.
+//! Reads filters from JSON, in the operator style that `MongoDB` and Pinecone share.
 //! Never accepts what it does not know: every refusal names the field or operator.
 
 use lectern_schema::chunk::key;
@@ -178,22 +178,24 @@ mod tests {
 
     use super::*;
 
-    fn refused(json: Value) -> String {
-        filter(&json).unwrap_err().to_string()
+    fn refused(json: &Value) -> String {
+        filter(json).unwrap_err().to_string()
     }
 
     #[test]
     fn an_unknown_operator_is_named_beside_the_known_ones() {
         assert_eq!(
-            refused(json!({"year": {"$near": 3}})),
+            refused(&json!({"year": {"$near": 3}})),
             "filter: `$near` of `metadata.year` is not known: use `$eq`, `$ne`, `$in`, `$nin`, `$gt`, `$gte`, `$lt`, `$lte`, `$exists`"
         );
-        assert!(refused(json!({"$nor": []})).contains("`$nor` is not known here: use `$and`, `$or`, `$not`"));
+        assert!(
+            refused(&json!({"$nor": []})).contains("`$nor` is not known here: use `$and`, `$or`, `$not`")
+        );
     }
 
     #[test]
     fn the_tenant_cannot_be_named() {
-        assert!(refused(json!({"$or": [{"tenant": "acme"}]})).contains("always the caller's own"));
+        assert!(refused(&json!({"$or": [{"tenant": "acme"}]})).contains("always the caller's own"));
     }
 
     #[test]
@@ -214,7 +216,7 @@ mod tests {
             (json!({"$and": [{}]}), "is empty"),
             (json!({"a": 1e300}), "too large"),
         ] {
-            let reason = refused(json.clone());
+            let reason = refused(&json);
             assert!(reason.contains(place), "{json}: {reason}");
         }
     }
@@ -231,14 +233,14 @@ mod tests {
     fn size_is_bounded_in_every_direction() {
         let nested = |levels| (1..levels).fold(json!({"a": 1}), |inner, _| json!({"$not": inner}));
         assert!(filter(&nested(8)).is_ok());
-        assert!(refused(nested(9)).contains("deeper than 8"));
+        assert!(refused(&nested(9)).contains("deeper than 8"));
         let wide = |n: usize| json!({"$or": (0..n).map(|i| json!({"a": i})).collect::<Vec<_>>()});
         assert!(filter(&wide(64)).is_ok());
-        assert!(refused(wide(65)).contains("more than 64 conditions"));
+        assert!(refused(&wide(65)).contains("more than 64 conditions"));
         let listed = |n: usize| json!({"a": {"$in": (0..n).collect::<Vec<_>>()}});
         assert!(filter(&listed(256)).is_ok());
-        assert!(refused(listed(257)).contains("more than 256 values"));
+        assert!(refused(&listed(257)).contains("more than 256 values"));
         assert!(filter(&json!({"a": "x".repeat(1_024)})).is_ok());
-        assert!(refused(json!({"a": "x".repeat(1_025)})).contains("longer than 1024 bytes"));
+        assert!(refused(&json!({"a": "x".repeat(1_025)})).contains("longer than 1024 bytes"));
     }
 }

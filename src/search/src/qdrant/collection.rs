@@ -36,7 +36,8 @@ impl QdrantCollection {
         let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
-        let response = within(deadline, self.client.query(request))
+        // Boxed: the client's future is 20 KB, and would be moved with each of the futures around it.
+        let response = within(deadline, Box::pin(self.client.query(request)))
             .await?
             .map_err(|fault| of_generation(fault, &self.manifest.generation))?;
         let hits = response.result.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;

@@ -29,7 +29,7 @@ pub mod status;
 /// Longest wait for a connection: a Qdrant that takes longer is not one to wait for while users do.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bound of any one call, far above every deadline: the deadline decides, this only ends what would never end.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// Connections. Each carries many calls at once; several spread their decoding over cores.
 const CONNECTIONS: usize = 4;
 

@@ -2,6 +2,7 @@
 //! Never shows a status to clients: it travels as the cause.
 
 use std::future::Future;
+use std::time::Instant;
 
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::GenerationId;
@@ -39,8 +40,11 @@ pub fn reaction(code: i32) -> Reaction {
     }
 }
 
-/// The result of a call, or `Late`.
+/// The result of a call, or `Late`. No call is begun for which no time is left.
 pub(super) async fn within<T>(deadline: Deadline, call: impl Future<Output = T>) -> Result<T, SearchError> {
+    if deadline.has_passed(Instant::now()) {
+        return Err(SearchError::Late);
+    }
     timeout_at(deadline.instant().into(), call).await.map_err(|_| SearchError::Late)
 }
 
