@@ -90,7 +90,7 @@ Lectern will serve $(DOCS) on http://$(BIND). Try:
 endef
 export TRY
 
-.PHONY: help run test model find-build find-test
+.PHONY: help run test bench model find-build find-test
 
 help: ## Show the targets.
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -109,6 +109,10 @@ test: find-test model ## Run everything that CI runs, and install what it needs.
 	cargo build --workspace --all-targets --locked
 	cargo nextest run --workspace --locked
 	cargo test --workspace --doc --locked
+
+bench: find-build ## Measure what requests cost, as ratios inside one run.
+	cargo build --release --workspace --bins --bench serving --locked
+	cargo bench --workspace --bench serving --locked
 
 model: find-build ## Fetch the embedding model, unless it is there and whole.
 	@python3 -c "$$FETCH_MODEL" '$(MODEL_DIR)'

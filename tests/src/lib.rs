@@ -1,1 +1,17 @@
 //! Black-box tests of Lectern: the harness and what runs on it.
+//! Panics with what it saw wherever the outside world is not as a test needs it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "this crate is test code: a panic is a failed test"
+)]
+
+pub mod binaries;
+pub mod lectern;
+pub mod postgres;
+pub mod process;
+pub mod provider;
+pub mod world;

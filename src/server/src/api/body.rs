@@ -47,6 +47,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
+            // A dot is the path of the whole body.
+            Category::Data if path == "." => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", located(&inner))
+            }
             Category::Data => Problem::value(path, located(&inner)),
             Category::Syntax | Category::Eof | Category::Io => not_json(&inner),
         }

@@ -82,6 +82,7 @@ impl From<Hit> for HitBody {
 
 /// A search whose every part was checked.
 struct Search {
+    caller: Caller,
     alias: AliasName,
     retrieval: Retrieval,
     deadline: Deadline,
@@ -89,46 +90,69 @@ struct Search {
 }
 
 impl Search {
-    fn parse(request: &SearchRequest, app: &App) -> Result<Self, Problem> {
+    fn parse(
+        request: &SearchRequest,
+        text_field: &'static str,
+        caller: Caller,
+        app: &App,
+    ) -> Result<Self, Problem> {
         let raw = Raw {
-            text_field: "query",
+            text_field,
             text: &request.query,
             mode: request.mode,
             limit: request.limit,
             filter: request.filter.as_ref(),
         };
         Ok(Self {
+            caller,
             alias: plan::alias(request.alias.as_deref(), &app.config)?,
             retrieval: plan::retrieval(&raw)?,
             deadline: plan::deadline(None, &app.config)?,
             began: Instant::now(),
         })
     }
+
+    /// A weak tag: equal for the same question of the same tenant to the same generation.
+    fn etag(&self, generation: &GenerationId) -> String {
+        let Retrieval { question, mode, limit, filter: _ } = &self.retrieval;
+        let mut hash = Sha256::new();
+        for part in [
+            self.caller.tenant().as_str(),
+            generation.as_str(),
+            &format!("{mode:?} {}", limit.get()),
+            question.as_str(),
+        ] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let hex: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("W/\"{hex}\"")
+    }
 }
 
 /// `POST /v1/search`
 pub async fn post(
     app: web::Data<App>,
-    _caller: Caller,
+    caller: Caller,
     body: Body<SearchRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let search = Search::parse(&body.0, &app)?;
+    let search = Search::parse(&body.0, "query", caller, &app)?;
     let served = app.generations.served(&search.alias, search.deadline).await.map_err(AnswerError::from)?;
     let (generation, found, timings) = run(&app, &search, served).await?;
     Ok(respond(generation, found, timings))
 }
 
 /// `GET /v1/search`: cacheable by its `ETag`, which costs no search to compare.
-pub async fn get(app: web::Data<App>, _caller: Caller, http: HttpRequest) -> Result<HttpResponse, Problem> {
-    let search = Search::parse(&read_query(http.query_string())?, &app)?;
+pub async fn get(app: web::Data<App>, caller: Caller, http: HttpRequest) -> Result<HttpResponse, Problem> {
+    let search = Search::parse(&read_query(http.query_string())?, "q", caller, &app)?;
     let served = app.generations.served(&search.alias, search.deadline).await.map_err(AnswerError::from)?;
-    let tag = etag(&served.manifest().generation, &search.retrieval);
+    let tag = search.etag(&served.manifest().generation);
     let known = http.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {
         return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
     }
     let (generation, found, timings) = run(&app, &search, served).await?;
-    let whole = found.degraded.is_empty().then(|| etag(&generation, &search.retrieval));
+    let whole = found.degraded.is_empty().then(|| search.etag(&generation));
     let mut response = respond(generation, found, timings);
     if let Some(Ok(tag)) = whole.map(actix_web::http::header::HeaderValue::try_from) {
         response.headers_mut().insert(ETAG, tag);
@@ -164,21 +188,6 @@ fn read_query(query: &str) -> Result<SearchRequest, Problem> {
         }
     }
     Ok(request)
-}
-
-/// A weak tag: equal for the same question to the same generation.
-fn etag(generation: &GenerationId, retrieval: &Retrieval) -> String {
-    let mut hash = Sha256::new();
-    for part in [
-        generation.as_str(),
-        &format!("{:?} {}", retrieval.mode, retrieval.limit.get()),
-        retrieval.question.as_str(),
-    ] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    let hex: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("W/\"{hex}\"")
 }
 
 /// Searches the pinned generation, or once more the current one when the pinned one was deleted meanwhile.

@@ -1,0 +1,155 @@
+//! The index is rebuilt, published and rolled back by the real binary while clients search and ask: no request fails,
+//! and no answer mixes generations or names another one than its hits are from.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lectern_tests::lectern::{Lectern, events};
+use lectern_tests::world::World;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+/// Clients that ask at the same time.
+const CLIENTS: usize = 64;
+/// Documents of each release, each of one sentence that names the release.
+const DOCUMENTS: usize = 12;
+/// Clients' pause between requests: with 64 of them this keeps two cores busy without starving the builds.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How much to do: a number from the environment, for longer runs than CI's.
+fn amount(variable: &str, short: usize) -> usize {
+    std::env::var(variable).ok().map_or(short, |text| text.parse().unwrap())
+}
+
+fn write_release(world: &World, release: usize) {
+    for n in 0..DOCUMENTS {
+        let text = format!(
+            "# Handbook {n}\n\nRelease {release} of the handbook explains topic {n} to its readers.\n"
+        );
+        world.write(&format!("handbook-{n}.md"), &text);
+    }
+}
+
+/// The releases that a text speaks of.
+fn releases(text: &str) -> HashSet<usize> {
+    let mut words = text.split_whitespace();
+    let mut found = HashSet::new();
+    while let Some(word) = words.next() {
+        if word == "Release" {
+            found.extend(words.next().and_then(|number| number.parse::<usize>().ok()));
+        }
+    }
+    found
+}
+
+/// What one response said: the generation that it names, and the releases that its texts are of.
+type Seen = (String, HashSet<usize>);
+
+fn seen<'a>(body: &Value, texts: impl Iterator<Item = &'a Value>) -> Seen {
+    let generation =
+        body["generation"].as_str().unwrap_or_else(|| panic!("no generation in {body}")).to_owned();
+    (generation, texts.flat_map(|text| releases(text.as_str().unwrap())).collect())
+}
+
+async fn search(server: &Lectern, turn: usize) -> Seen {
+    let mode = ["hybrid", "dense", "sparse"][turn % 3];
+    let query = format!("handbook topic {}", turn % DOCUMENTS);
+    let reply = if turn.is_multiple_of(2) {
+        server.post("/v1/search", &json!({ "query": query, "mode": mode, "limit": 20 })).await
+    } else {
+        server.get(&format!("/v1/search?q={}&mode={mode}&limit=20", query.replace(' ', "+"))).await
+    };
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    let hits = reply.body["hits"].as_array().unwrap();
+    assert!(!hits.is_empty(), "{}", reply.body);
+    seen(&reply.body, hits.iter().map(|hit| &hit["text"]))
+}
+
+async fn ask(server: &Lectern, turn: usize) -> Seen {
+    let question = format!("What does the handbook explain about topic {}?", turn % DOCUMENTS);
+    let cache = ["use", "off"][turn % 2];
+    let body = json!({ "question": question, "cache": cache });
+    let answer = if turn.is_multiple_of(3) {
+        let request = server.http().post(format!("{}/v1/ask", server.url()));
+        let response = request.header("accept", "text/event-stream").json(&body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let events = events(&response.text().await.unwrap());
+        let last = events.last().unwrap();
+        assert_eq!(last.name, "done", "{events:?}");
+        last.data.clone()
+    } else {
+        let reply = server.post("/v1/ask", &body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        reply.body
+    };
+    let citations = answer["citations"].as_array().unwrap();
+    assert!(!citations.is_empty(), "{answer}");
+    let quotes = citations.iter().map(|citation| &citation["quote"]);
+    seen(&answer, quotes.chain([&answer["answer"]]))
+}
+
+async fn client(server: Arc<Lectern>, number: usize, stop: Arc<AtomicBool>) -> Vec<Seen> {
+    let mut all = Vec::new();
+    let mut turn = number;
+    while !stop.load(Ordering::Relaxed) {
+        all.push(if turn.is_multiple_of(4) { ask(&server, turn).await } else { search(&server, turn).await });
+        turn += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
+    all
+}
+
+/// Publishes and rolls back under load, then holds every response against what was published.
+async fn swaps_under_load(world: World) {
+    let world = world.with_llm();
+    write_release(&world, 0);
+    let mut published = HashMap::from([(world.publish().await, 0)]);
+    let server = Arc::new(world.serve());
+    server.ready().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| tokio::spawn(client(Arc::clone(&server), number, Arc::clone(&stop))))
+        .collect();
+
+    let (publishes, rollbacks) = (amount("LECTERN_TEST_PUBLISHES", 6), amount("LECTERN_TEST_ROLLBACKS", 2));
+    let mut rolled_back = 0;
+    for release in 1..=publishes {
+        write_release(&world, release);
+        let generation = world.publish().await;
+        server.serves(&generation).await;
+        published.insert(generation, release);
+        if rolled_back < rollbacks && release % (publishes / rollbacks) == 0 {
+            let ran = world.ingest(&["rollback", "--json"]).await.ok();
+            server.serves(ran.json()["to"].as_str().unwrap()).await;
+            rolled_back += 1;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+
+    assert_eq!((published.len(), rolled_back), (publishes + 1, rollbacks));
+    let mut responses = 0;
+    let mut served = HashSet::new();
+    for client in clients {
+        for (generation, releases) in client.await.unwrap() {
+            let release =
+                published.get(&generation).unwrap_or_else(|| panic!("{generation} was never published"));
+            assert_eq!(releases, HashSet::from([*release]), "mixed, or not of {generation}");
+            responses += 1;
+            served.insert(generation);
+        }
+    }
+    println!("{responses} responses from {} generations, none failed, stale or mixed", served.len());
+    assert!(served.len() > publishes / 2, "the load did not meet the swaps: {served:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_fails_or_mixes_generations_on_the_embedded_store() {
+    swaps_under_load(World::embedded().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_fails_or_mixes_generations_on_qdrant() {
+    swaps_under_load(World::remote().await).await;
+}
