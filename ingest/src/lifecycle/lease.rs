@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::causes::in_one_line;
 use crate::registry::Registry;
 use crate::registry::error::RegistryError;
 use crate::registry::leases::{Holding, LeaseName, LeaseToken};
@@ -122,7 +123,7 @@ impl Lease {
         // Aborted: ends at its next await.
         let _ = self.renewal.await;
         if let Err(error) = self.registry.release_lease(&self.name, self.token).await {
-            tracing::warn!(name = %self.name, error = &error as &dyn std::error::Error, "lease not released");
+            tracing::warn!(name = %self.name, error = %in_one_line(&error), "lease not released");
         }
     }
 }

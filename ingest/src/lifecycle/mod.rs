@@ -99,9 +99,9 @@ pub enum LifecycleError {
     )]
     Older {
         /// What was to be published.
-        generation: GenerationId,
+        generation: Box<GenerationId>,
         /// What is live.
-        live: GenerationId,
+        live: Box<GenerationId>,
     },
     /// Look at the verdicts; build again, or force with a reason where that is possible.
     #[error("generation `{generation}` was not published: {}", refusals(.verdicts))]
@@ -135,10 +135,10 @@ pub enum LifecycleError {
     )]
     Unrecorded {
         /// What is live.
-        to: GenerationId,
+        to: Box<GenerationId>,
         /// Why it was not recorded.
         #[source]
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
 }
 

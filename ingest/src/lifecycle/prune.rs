@@ -29,8 +29,7 @@ pub struct Retention {
 impl Default for Retention {
     /// Two to go back to; a minute for the requests, which are bounded by less; a day to resume or publish a build.
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        Self { keep: 2, grace: minute, unpublished: 24 * 60 * minute }
+        Self { keep: 2, grace: Duration::from_mins(1), unpublished: Duration::from_hours(24) }
     }
 }
 
@@ -89,9 +88,9 @@ impl Lifecycle {
         retention: &Retention,
     ) -> Result<Vec<(GenerationId, Fate)>, LifecycleError> {
         self.settle_accounts(&self.list(alias).await?).await?;
-        let shelf = self.list(alias).await?;
+        let listing = self.list(alias).await?;
         let mut told = Vec::new();
-        for (listed, fate) in fates(&shelf, retention) {
+        for (listed, fate) in fates(&listing, retention) {
             let fate = match fate {
                 Fate::Deleted => self.delete(&listed.generation).await?,
                 kept @ Fate::Kept(_) => kept,
@@ -103,17 +102,18 @@ impl Lifecycle {
     }
 
     /// Records what a crash may have lost: that a generation is gone from the store, or live no more.
-    async fn settle_accounts(&self, shelf: &Shelf) -> Result<(), LifecycleError> {
-        for record in self.registry.generations(&shelf.alias).await? {
+    async fn settle_accounts(&self, listing: &Shelf) -> Result<(), LifecycleError> {
+        for record in self.registry.generations(&listing.alias).await? {
             let generation = &record.generation;
-            let stored = shelf.find(generation).is_some_and(|listed| listed.condition != Condition::Missing);
-            if shelf.is_live(generation) || record.state == GenerationState::Deleted && !stored {
+            let stored =
+                listing.find(generation).is_some_and(|listed| listed.condition != Condition::Missing);
+            if listing.is_live(generation) || record.state == GenerationState::Deleted && !stored {
                 continue;
             }
             if !stored {
                 self.registry.delete_generation(generation).await?;
             } else if record.published_at.is_some() {
-                self.registry.note_superseded(generation, shelf.read_at).await?;
+                self.registry.note_superseded(generation, listing.read_at).await?;
             }
         }
         Ok(())

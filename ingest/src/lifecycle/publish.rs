@@ -66,9 +66,9 @@ impl Lifecycle {
         generation: &GenerationId,
         smallest: Percent,
     ) -> Result<Vec<Verdict>, LifecycleError> {
-        let shelf = self.list(generation.alias()).await?;
-        let candidate = whole(&shelf, generation)?;
-        Ok(judge(&shelf, candidate, smallest))
+        let listing = self.list(generation.alias()).await?;
+        let candidate = whole(&listing, generation)?;
+        Ok(judge(&listing, candidate, smallest))
     }
 
     /// Points the generation's alias at it. One publisher at a time; of two that began at once, the second is told that
@@ -92,31 +92,34 @@ impl Lifecycle {
         generation: &GenerationId,
         terms: &Terms,
     ) -> Result<Published, LifecycleError> {
-        let shelf = self.list(generation.alias()).await?;
-        if shelf.is_live(generation) {
-            self.note_live(&shelf).await?;
+        let listing = self.list(generation.alias()).await?;
+        if listing.is_live(generation) {
+            self.note_live(&listing).await?;
             return Ok(Published::AlreadyLive(generation.clone()));
         }
-        if shelf.live.as_ref() != expected {
-            return Err(moved(&shelf.alias, expected, shelf.live));
+        if listing.live.as_ref() != expected {
+            return Err(moved(&listing.alias, expected, listing.live));
         }
-        let candidate = whole(&shelf, generation)?;
-        if let Some(live) = shelf.live.clone().filter(|live| generation < live) {
-            return Err(LifecycleError::Older { generation: generation.clone(), live });
+        let candidate = whole(&listing, generation)?;
+        if let Some(live) = listing.live.clone().filter(|live| generation < live) {
+            return Err(LifecycleError::Older {
+                generation: Box::new(generation.clone()),
+                live: Box::new(live),
+            });
         }
-        let mut verdicts = judge(&shelf, candidate, terms.smallest);
+        let mut verdicts = judge(&listing, candidate, terms.smallest);
         verdicts.extend(terms.verdicts.iter().cloned());
         let forced = pass(generation, &verdicts, terms.force.as_ref())?;
         let publication = Publication {
             kind: PublicationKind::Publish,
-            from: shelf.live.clone(),
+            from: listing.live.clone(),
             to: generation.clone(),
             at: self.registry.now().await?,
             program: PROGRAM.to_owned(),
             forced: forced.map(|reason| reason.as_str().to_owned()),
             verdicts,
         };
-        self.perform(lease, &shelf, &publication).await?;
+        self.perform(lease, &listing, &publication).await?;
         Ok(Published::Moved { from: publication.from, to: publication.to, verdicts: publication.verdicts })
     }
 
@@ -124,26 +127,29 @@ impl Lifecycle {
     pub(super) async fn perform(
         &self,
         lease: &Lease,
-        shelf: &Shelf,
+        listing: &Shelf,
         publication: &Publication,
     ) -> Result<(), LifecycleError> {
-        self.note_live(shelf).await?;
-        if let Some(manifest) = shelf.find(&publication.to).and_then(Listed::manifest) {
+        self.note_live(listing).await?;
+        if let Some(manifest) = listing.find(&publication.to).and_then(Listed::manifest) {
             self.registry.complete_generation(manifest).await?;
         }
         self.swap(lease, publication.from.as_ref(), &publication.to).await?;
-        tracing::info!(alias = %shelf.alias, to = %publication.to, "alias moved");
+        tracing::info!(alias = %listing.alias, to = %publication.to, "alias moved");
         let recorded = self.registry.record_publication(publication).await;
-        recorded.map_err(|source| LifecycleError::Unrecorded { to: publication.to.clone(), source })
+        recorded.map_err(|source| LifecycleError::Unrecorded {
+            to: Box::new(publication.to.clone()),
+            source: Box::new(source),
+        })
     }
 
     /// Records that the live generation is or was live. A crash between moving an alias and recording it may have lost that.
-    async fn note_live(&self, shelf: &Shelf) -> Result<(), LifecycleError> {
-        let Some(live) = shelf.live() else { return Ok(()) };
+    async fn note_live(&self, listing: &Shelf) -> Result<(), LifecycleError> {
+        let Some(live) = listing.live() else { return Ok(()) };
         if let Some(manifest) = live.manifest() {
             self.registry.complete_generation(manifest).await?;
         }
-        Ok(self.registry.note_live(&live.generation, shelf.read_at).await?)
+        Ok(self.registry.note_live(&live.generation, listing.read_at).await?)
     }
 }
 

@@ -30,24 +30,24 @@ impl Lifecycle {
         alias: &AliasName,
         to: Option<&GenerationId>,
     ) -> Result<Published, LifecycleError> {
-        let shelf = self.list(alias).await?;
-        if shelf.live.as_ref() != expected {
-            return Err(moved(alias, expected, shelf.live));
+        let listing = self.list(alias).await?;
+        if listing.live.as_ref() != expected {
+            return Err(moved(alias, expected, listing.live));
         }
-        let to = target(&shelf, to)?;
-        if shelf.is_live(&to) {
+        let to = target(&listing, to)?;
+        if listing.is_live(&to) {
             return Ok(Published::AlreadyLive(to));
         }
         let publication = Publication {
             kind: PublicationKind::Rollback,
-            from: shelf.live.clone(),
+            from: listing.live.clone(),
             to,
             at: self.registry.now().await?,
             program: PROGRAM.to_owned(),
             forced: None,
             verdicts: Vec::new(),
         };
-        self.perform(lease, &shelf, &publication).await?;
+        self.perform(lease, &listing, &publication).await?;
         Ok(Published::Moved { from: publication.from, to: publication.to, verdicts: publication.verdicts })
     }
 }

@@ -44,8 +44,8 @@ pub enum Finding {
 impl Lifecycle {
     /// Everything that is not as it should be under `alias`, oldest generation first; nothing when all is well.
     pub async fn verify(&self, alias: &AliasName) -> Result<Vec<Finding>, LifecycleError> {
-        let shelf = self.list(alias).await?;
-        Ok(shelf.generations.iter().filter_map(|listed| finding(&shelf, listed)).collect())
+        let listing = self.list(alias).await?;
+        Ok(listing.generations.iter().filter_map(|listed| finding(&listing, listed)).collect())
     }
 }
 

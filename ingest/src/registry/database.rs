@@ -15,9 +15,9 @@ use crate::registry::error::RegistryError;
 /// Longest wait for a connection: a reachable database answers in milliseconds, a failing-over one within seconds.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
 /// Longest wait for one statement or one small transaction; the sessions' own limits are below it and end first.
-pub(super) const WORK_BOUND: Duration = Duration::from_secs(60);
+pub(super) const WORK_BOUND: Duration = Duration::from_mins(1);
 /// Longest wait for all migrations.
-const MIGRATE_BOUND: Duration = Duration::from_secs(300);
+const MIGRATE_BOUND: Duration = Duration::from_mins(5);
 /// SQLite has no lock for migrating: of several processes that open a new file at once, all but one collide and
 /// try again.
 const MIGRATE_ATTEMPTS: u32 = 10;

@@ -72,8 +72,8 @@ impl Registry {
             .bind(holder)
             .bind(end(now, length))
             .bind(now.as_millisecond());
-        let taken = self.bounded(taking.execute(&self.pool)).await?.rows_affected();
-        Ok((taken == 1).then_some(token))
+        let rows = self.bounded(taking.execute(&self.pool)).await?.rows_affected();
+        Ok((rows == 1).then_some(token))
     }
 
     /// Prolongs a lease until `length` after `now`, even one that has run out, as long as nobody else has taken it.
