@@ -243,11 +243,13 @@ async fn a_stalled_stream_ends_at_the_deadline() {
     let provider = Provider::start().await.unwrap();
     let llm = llm_at(&provider.url());
     provider.set(|knobs| knobs.ending = Ending::StallAfter(2));
+    let started = Instant::now();
     let mut events = llm.chat(question(), within(200)).await.unwrap();
     assert_eq!(events.next().await.unwrap().unwrap(), ChatEvent::Delta("Keys ".into()));
     assert_eq!(events.next().await.unwrap().unwrap(), ChatEvent::Delta("expire ".into()));
     let error = events.next().await.unwrap().unwrap_err();
     assert!(matches!(error, ModelError::Late { .. }), "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(5));
     assert!(events.next().await.is_none());
     eventually("the provider sees its caller go", || provider.chat().cancelled == 1).await;
 }
