@@ -40,7 +40,7 @@ struct Open<'a> {
     members: Vec<&'a Section>,
 }
 
-impl<'a> Open<'a> {
+impl Open<'_> {
     /// Room for a heading that becomes text.
     const HEADING_TOKENS: usize = 8;
 

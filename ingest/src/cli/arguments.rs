@@ -10,7 +10,7 @@ use lectern_search::query::Mode;
 /// Turns folders of documents into a searchable generation and publishes it.
 ///
 /// Settings come from built-in defaults, then the configuration file, then environment variables such as
-/// LECTERN_STORE__PATH. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate refused,
+/// `LECTERN_STORE__PATH`. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate refused,
 /// 4 done but some documents were skipped (each is named with its reason).
 #[derive(Debug, Parser)]
 #[command(name = "lectern-ingest", version, propagate_version = true)]

@@ -43,11 +43,11 @@ impl Session {
     /// Does what was asked for.
     pub(super) async fn perform(&self, command: Command) -> Result<Outcome, CommandError> {
         match command {
-            Command::Run(run) => self.run(run.paths.paths, run.force).await,
+            Command::Run(run) => self.run(run.paths.paths, &run.force).await,
             Command::Plan(paths) => self.plan(paths.paths).await,
             Command::Build(paths) => self.build(paths.paths).await,
             Command::Gate(gate) => self.gate(&gate.generation).await,
-            Command::Publish(publish) => self.publish(&publish.generation.generation, publish.force).await,
+            Command::Publish(publish) => self.publish(&publish.generation.generation, &publish.force).await,
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
             Command::List => self.list().await,
             Command::Prune(prune) => self.prune(prune.keep).await,
@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    async fn run(&self, paths: Vec<PathBuf>, force: Force) -> Result<Outcome, CommandError> {
+    async fn run(&self, paths: Vec<PathBuf>, force: &Force) -> Result<Outcome, CommandError> {
         let terms = self.terms(force)?;
         let parts = self.parts().await?;
         let built = self.built(&parts, paths).await?;
@@ -70,7 +70,9 @@ impl Session {
         parts.finish(&built, ended).await?;
         match published {
             Ok(published) => Ok(ran(&built, &published)),
-            Err(LifecycleError::Gated { generation, verdicts }) => Ok(refused(&built, &generation, &verdicts)),
+            Err(LifecycleError::Gated { generation, verdicts }) => {
+                Ok(refused(&built, &generation, &verdicts))
+            }
             Err(error) => {
                 tracing::warn!(%generation, "generation built but not published");
                 Err(error.into())
@@ -103,7 +105,8 @@ impl Session {
         // The folders come first: who mistyped one should not wait for a model.
         let sources = found(paths).await?;
         let ingest = parts.ingest(self).await?;
-        Ok(shown(ingest.progress(), ingest.build(&self.alias, sources, &self.shutdown)).await?)
+        let building = Box::pin(ingest.build(&self.alias, sources, &self.shutdown));
+        Ok(shown(ingest.progress(), building).await?)
     }
 
     async fn gate(&self, generation: &GenerationId) -> Result<Outcome, CommandError> {
@@ -117,7 +120,7 @@ impl Session {
         })
     }
 
-    async fn publish(&self, generation: &GenerationId, force: Force) -> Result<Outcome, CommandError> {
+    async fn publish(&self, generation: &GenerationId, force: &Force) -> Result<Outcome, CommandError> {
         let terms = self.terms(force)?;
         let published = self.parts().await?.lifecycle().publish(generation, &terms).await?;
         Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
@@ -129,8 +132,8 @@ impl Session {
     }
 
     async fn list(&self) -> Result<Outcome, CommandError> {
-        let shelf = self.parts().await?.lifecycle().list(&self.alias).await?;
-        Ok(Outcome::done(text::shelf(&shelf), shelf_json(&shelf)))
+        let found = self.parts().await?.lifecycle().list(&self.alias).await?;
+        Ok(Outcome::done(text::shelf(&found), shelf_json(&found)))
     }
 
     async fn prune(&self, keep: Option<usize>) -> Result<Outcome, CommandError> {
@@ -161,11 +164,12 @@ impl Session {
         let cache = Registry::open(&cache).await?;
         let patience = self.patience();
         let evaluator = Evaluator::new(Encoder::load(&self.config).await?, cache, patience);
-        let modes: Vec<Mode> = match eval.mode.is_empty() {
-            true => vec![Mode::Dense, Mode::Sparse, Mode::Hybrid],
-            false => eval.mode.into_iter().map(Mode::from).collect(),
+        let modes: Vec<Mode> = if eval.mode.is_empty() {
+            vec![Mode::Dense, Mode::Sparse, Mode::Hybrid]
+        } else {
+            eval.mode.into_iter().map(Mode::from).collect()
         };
-        let evaluating = evaluator.evaluate(&eval.dataset, &eval.split, &modes);
+        let evaluating = Box::pin(evaluator.evaluate(&eval.dataset, &eval.split, &modes));
         let evaluation = self.unless_stopped(shown(evaluator.progress(), evaluating)).await??;
         Ok(Outcome::done(text::evaluation(&evaluation), json!(evaluation)))
     }
@@ -176,7 +180,7 @@ impl Session {
         Ok(Parts { store, registry })
     }
 
-    fn terms(&self, force: Force) -> Result<Terms, CommandError> {
+    fn terms(&self, force: &Force) -> Result<Terms, CommandError> {
         let force = force.force.as_deref().map(Reason::parse).transpose()?;
         Ok(Terms { smallest: self.config.ingest.least_percent, verdicts: Vec::new(), force })
     }

@@ -97,9 +97,10 @@ pub(super) fn told(ended: Result<Outcome, CommandError>, as_json: bool) -> ExitC
     // Whoever closed the other end of a pipe does not want to know: the exit code still tells.
     match ended {
         Ok(outcome) => {
-            let _ = match as_json {
-                true => writeln!(stdout(), "{}", outcome.json),
-                false => writeln!(stdout(), "{}", outcome.text.trim_end()),
+            let _ = if as_json {
+                writeln!(stdout(), "{}", outcome.json)
+            } else {
+                writeln!(stdout(), "{}", outcome.text.trim_end())
             };
             ExitCode::from(outcome.exit.code())
         }
@@ -118,12 +119,12 @@ pub(super) fn told(ended: Result<Outcome, CommandError>, as_json: bool) -> ExitC
 }
 
 fn error_text(error: &dyn Error) -> String {
-    let mut text = String::new();
-    for (index, message) in causes::all(error).iter().enumerate() {
-        let label = if index == 0 { "error" } else { "caused by" };
-        text.push_str(&format!("{label}: {message}\n"));
-    }
-    text
+    let labels = std::iter::once("error").chain(std::iter::repeat("caused by"));
+    let messages = causes::all(error);
+    let lines = labels
+        .zip(messages)
+        .flat_map(|(label, message)| [label.to_owned(), ": ".to_owned(), message, "\n".to_owned()]);
+    lines.collect()
 }
 
 #[cfg(test)]

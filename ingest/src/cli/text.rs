@@ -15,28 +15,24 @@ use crate::pipeline::report::{Changes, Report};
 use lectern_schema::identifiers::GenerationId;
 
 pub(super) fn report(report: &Report) -> String {
-    let mut text = String::new();
-    if let Some(generation) = &report.generation {
-        text.push_str(&format!("built {generation}\n"));
-    }
-    text.push_str(&format!(
+    let built = report.generation.as_ref().map_or_else(String::new, |name| format!("built {name}\n"));
+    let content = format!(
         "{} documents ({}), {} chunks: {} embedded, {} reused\n",
         report.documents,
         changes(report.changes),
         report.chunks,
         report.embedded,
         report.reused
-    ));
-    let times = report.times;
-    text.push_str(&format!(
+    );
+    let times = format!(
         "{} in all; reading {}, embedding {}, writing {}, building the index {}\n",
-        seconds(times.total_ms),
-        seconds(times.read_ms),
-        seconds(times.embed_ms),
-        seconds(times.write_ms),
-        seconds(times.seal_ms)
-    ));
-    text + &left_out(&report.skipped, &report.unsupported)
+        seconds(report.times.total_ms),
+        seconds(report.times.read_ms),
+        seconds(report.times.embed_ms),
+        seconds(report.times.write_ms),
+        seconds(report.times.seal_ms)
+    );
+    built + &content + &times + &left_out(&report.skipped, &report.unsupported)
 }
 
 pub(super) fn forecast(forecast: &Forecast) -> String {
@@ -58,15 +54,14 @@ fn changes(changes: Changes) -> String {
 }
 
 fn left_out(skipped: &[Skipped], unsupported: &BTreeMap<String, u64>) -> String {
-    let mut text = String::new();
-    if !unsupported.is_empty() {
-        let counts: Vec<String> = unsupported.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        text.push_str(&format!("not a supported format: {}\n", counts.join(", ")));
-    }
-    for one in skipped {
-        text.push_str(&format!("skipped {}: {}\n", one.document, one.reason));
-    }
-    text
+    let counts: Vec<String> = unsupported.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let unsupported = format!("not a supported format: {}", counts.join(", "));
+    let skipped = skipped.iter().map(|one| format!("skipped {}: {}", one.document, one.reason));
+    lines(Some(unsupported).filter(|_| !counts.is_empty()).into_iter().chain(skipped))
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [line, "\n".to_owned()]).collect()
 }
 
 fn seconds(millis: u64) -> String {
@@ -84,7 +79,7 @@ pub(super) fn published(published: &Published) -> String {
 }
 
 pub(super) fn verdicts(verdicts: &[Verdict]) -> String {
-    verdicts.iter().map(|verdict| format!("gate {verdict}\n")).collect()
+    lines(verdicts.iter().map(|verdict| format!("gate {verdict}")))
 }
 
 pub(super) fn shelf(shelf: &Shelf) -> String {
@@ -140,10 +135,10 @@ pub(super) fn fates(fates: &[(GenerationId, Fate)]) -> String {
         return "no generations: nothing to delete\n".to_owned();
     }
     let line = |(generation, fate): &(GenerationId, Fate)| match fate {
-        Fate::Deleted => format!("deleted {generation}\n"),
-        Fate::Kept(why) => format!("kept {generation}: {why}\n"),
+        Fate::Deleted => format!("deleted {generation}"),
+        Fate::Kept(why) => format!("kept {generation}: {why}"),
     };
-    fates.iter().map(line).collect()
+    lines(fates.iter().map(line))
 }
 
 pub(super) fn evaluation(evaluation: &Evaluation) -> String {
@@ -176,9 +171,9 @@ fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let line = |row: &[String; COLUMNS]| {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
+        cells.join("  ").trim_end().to_owned()
     };
-    rows.iter().map(line).collect()
+    lines(rows.iter().map(line))
 }
 
 #[cfg(test)]

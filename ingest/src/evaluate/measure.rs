@@ -1,4 +1,4 @@
-//! Measures of a ranking against judgements, as trec_eval and BEIR compute them.
+//! Measures of a ranking against judgements, as `trec_eval` and BEIR compute them.
 //! Never looks at scores: the order is all that counts.
 
 use std::collections::HashMap;

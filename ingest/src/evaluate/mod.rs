@@ -38,7 +38,7 @@ const DEPTH: u64 = 100;
 /// Documents that are embedded and written together.
 const BATCH: usize = 256;
 /// Longest wait for opening the generation, and for one search.
-const SEARCH_BOUND: Duration = Duration::from_secs(60);
+const SEARCH_BOUND: Duration = Duration::from_mins(1);
 
 /// Measures of one mode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -160,7 +160,9 @@ impl Evaluator {
         let manifest = self.manifest();
         store.create(&manifest).await?;
         self.progress.begin(documents.len());
-        documents.iter().for_each(|_| self.progress.read(1));
+        for _ in &documents {
+            self.progress.read(1);
+        }
         // Texts of one length share a batch of the model without padding.
         documents.sort_by_key(|document| document.content.len());
         let mut embedded = 0;

@@ -1,4 +1,4 @@
-//! Reads Markdown: CommonMark with tables, footnotes, task lists, front matter, embedded HTML and JSX.
+//! Reads Markdown: `CommonMark` with tables, footnotes, task lists, front matter, embedded HTML and JSX.
 //! Never follows a link; link targets are dropped, since they are not what a reader sees.
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, MetadataBlockKind, Options, Parser, Tag, TagEnd};
@@ -52,7 +52,7 @@ impl Reader {
             Event::Text(text) | Event::Html(text) => self.text(&text),
             Event::Code(code) => self.text(&format!("`{code}`")),
             Event::InlineHtml(tag) if tag.to_ascii_lowercase().starts_with("<br") => {
-                self.outline.line_break()
+                self.outline.line_break();
             }
             Event::InlineMath(math) | Event::DisplayMath(math) => self.text(&math),
             Event::SoftBreak => self.outline.text(" "),

@@ -279,16 +279,14 @@ impl Table {
 
 /// A table as Markdown. The first row counts as its heading, since Markdown has no table without one.
 fn rendered(rows: &[Vec<String>]) -> String {
-    let mut text = String::new();
+    let mut lines: Vec<String> = Vec::with_capacity(rows.len() + 1);
     for row in rows.iter().filter(|row| row.iter().any(|cell| !cell.is_empty())) {
-        let is_first = text.is_empty();
-        text.push_str(&format!("| {} |\n", row.join(" | ")));
-        if is_first {
-            text.push_str(&format!("|{}\n", " --- |".repeat(row.len())));
+        lines.push(format!("| {} |", row.join(" | ")));
+        if lines.len() == 1 {
+            lines.push(format!("|{}", " --- |".repeat(row.len())));
         }
     }
-    text.truncate(text.trim_end().len());
-    text
+    lines.join("\n")
 }
 
 /// A heading without text above another one says its word in the paths below; without one it becomes text, so that

@@ -144,7 +144,8 @@ impl Sources {
         let is_file = kind.is_some_and(|kind| kind.is_file());
         let is_link = kind.is_some_and(|kind| kind.is_symlink());
         // A link to nothing is taken, too: reading it tells the user that it is broken.
-        if !is_file && !(is_link && path.metadata().map_or(true, |target| target.is_file())) {
+        let is_linked = is_link && path.metadata().map_or(true, |target| target.is_file());
+        if !is_file && !is_linked {
             return;
         }
         let Some(format) = Format::of(path) else {

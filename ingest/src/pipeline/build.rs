@@ -60,34 +60,34 @@ impl Ingest {
         shutdown: &Shutdown,
     ) -> Result<Built, BuildError> {
         let run = self.registry.begin_run(alias, self.registry.now().await?).await?;
-        let built = tokio::select! {
-            built = self.build_in(run, alias, sources) => built,
-            () = shutdown.requested() => Err(BuildError::Stopped),
-        };
+        let built = self.build_in(run, alias, sources, shutdown).await;
         if let Err(error) = &built {
             self.note_failure(run, alias, error).await;
         }
         built
     }
 
-    async fn build_in(&self, run: RunId, alias: &AliasName, sources: Sources) -> Result<Built, BuildError> {
+    async fn build_in(
+        &self,
+        run: RunId,
+        alias: &AliasName,
+        sources: Sources,
+        shutdown: &Shutdown,
+    ) -> Result<Built, BuildError> {
         let (manifest, lease) = self.begin(alias).await?;
         let filled = tokio::select! {
             filled = self.fill(run, &manifest, sources) => filled,
             lost = lease.lost() => Err(lost.into()),
+            () = shutdown.requested() => Err(BuildError::Stopped),
         };
-        let done = match filled {
-            Ok((manifest, report)) => {
-                self.registry.complete_generation(&manifest).await?;
-                Ok(Built { run, manifest, report })
-            }
-            Err(error) => {
-                self.registry.fail_generation(&manifest.generation).await?;
-                Err(error)
-            }
+        let noted = match &filled {
+            Ok((manifest, _)) => self.registry.complete_generation(manifest).await,
+            Err(_) => self.registry.fail_generation(&manifest.generation).await,
         };
         lease.release().await;
-        done
+        let (manifest, report) = filled?;
+        noted?;
+        Ok(Built { run, manifest, report })
     }
 
     /// Names a generation, takes the lease on it, and creates it in the store.

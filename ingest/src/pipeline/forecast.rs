@@ -82,7 +82,9 @@ impl Ingest {
                     }
                     (DocumentState::Ingested { .. }, content) => {
                         forecast.documents += 1;
-                        content.iter().for_each(|content| plan.see(&document.document_id, content));
+                        if let Some(content) = content {
+                            plan.see(&document.document_id, content);
+                        }
                     }
                 }
             }
