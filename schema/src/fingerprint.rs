@@ -2,7 +2,8 @@
 //! Never repairs a difference: it names it.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::identifiers::ContentHash;
 
 /// Everything that shaped a generation's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,8 +18,8 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// A short name of the whole: the first 64 bits of a SHA-256, in hexadecimal.
     pub fn digest(&self) -> String {
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(json).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let json = serde_json::to_string(self).unwrap_or_default();
+        ContentHash::of(&[&json]).as_str().chars().take(16).collect()
     }
 }
 

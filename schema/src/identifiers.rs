@@ -1,7 +1,7 @@
 //! The names of things: aliases, generations, documents, chunks, tenants. Each type has one fallible door, `parse`.
 //! Never reads a clock: a generation is named from a time that the caller passes in.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -258,7 +258,12 @@ impl ContentHash {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        let mut text = String::with_capacity(64);
+        for byte in hash.finalize() {
+            // A string takes every write.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
     }
 
     /// Takes 64 lower-case hexadecimal digits.

@@ -99,7 +99,7 @@ mod tests {
         drop(first);
         let second = door.admit(soon()).await;
         assert!(second.is_ok());
-        let waits = door.admit(Deadline::after(Instant::now(), Duration::from_secs(60)));
+        let waits = door.admit(Deadline::after(Instant::now(), Duration::from_mins(1)));
         let frees = async { drop(second) };
         let (admitted, ()) = tokio::join!(waits, frees);
         assert!(admitted.is_ok());

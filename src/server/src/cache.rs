@@ -4,19 +4,18 @@
 
 use std::sync::Arc;
 
-use lectern_schema::identifiers::{GenerationId, TenantId};
+use lectern_schema::identifiers::{ContentHash, GenerationId, TenantId};
 use lectern_search::query::{Limit, Mode};
 use moka::sync::Cache;
-use sha2::{Digest, Sha256};
 
 use crate::answer::event::Answer;
 use crate::answer::prompt::Prompt;
 use crate::answer::question::Question;
 use crate::config::CacheSection;
 
-/// What decides whether two asks may share an answer, as a SHA-256.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AnswerKey([u8; 32]);
+/// What decides whether two asks may share an answer, as a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AnswerKey(ContentHash);
 
 /// Everything that an answer depends on.
 #[derive(Debug)]
@@ -40,13 +39,12 @@ pub struct AnswerKeyParts<'a> {
 impl AnswerKey {
     /// The key of these parts under the current prompt.
     pub fn of(parts: &AnswerKeyParts<'_>) -> Self {
-        let mut hash = Sha256::new();
         let mode = match parts.mode {
             Mode::Hybrid => "hybrid",
             Mode::Dense => "dense",
             Mode::Sparse => "sparse",
         };
-        let texts = [
+        Self(ContentHash::of(&[
             parts.tenant.as_str(),
             parts.generation.as_str(),
             &parts.question.folded(),
@@ -55,13 +53,7 @@ impl AnswerKey {
             parts.filter,
             parts.model,
             &Prompt::VERSION.to_string(),
-        ];
-        for text in texts {
-            // Lengths first, so that no two lists of parts run into the same bytes.
-            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
-            hash.update(text.as_bytes());
-        }
-        Self(hash.finalize().into())
+        ]))
     }
 }
 

@@ -95,7 +95,7 @@ pub struct CacheSection {
 
 impl Default for CacheSection {
     fn default() -> Self {
-        Self { answers_bytes: 64 * 1024 * 1024, answers_ttl: Duration::from_secs(60 * 60) }
+        Self { answers_bytes: 64 * 1024 * 1024, answers_ttl: Duration::from_hours(1) }
     }
 }
 
@@ -126,7 +126,7 @@ impl Default for LimitsSection {
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(30),
-            deadline_max: Duration::from_secs(120),
+            deadline_max: Duration::from_mins(2),
             concurrency: NonZeroUsize::MIN.saturating_add(255),
             queue: 1_024,
             evidence_tokens: 3_000,

@@ -105,7 +105,7 @@ impl Flights {
         }
         let (sink, flight, given_up) = Self::prepare();
         let (work, weak, flights) = (work(sink), Arc::downgrade(&flight), Arc::clone(self));
-        running.insert(key, Weak::clone(&weak));
+        running.insert(key.clone(), Weak::clone(&weak));
         self.tasks.spawn_on(
             async move {
                 given_up.run_until_cancelled(work).await;

@@ -138,10 +138,7 @@ impl<'a> CitationCheck<'a> {
                 self.previous = std::mem::take(&mut self.sentence);
             }
         }
-        match out.last_mut() {
-            Some(Checked::Text(last)) => last.push_str(text),
-            _ => out.push(Checked::Text(text.to_owned())),
-        }
+        append(text, out);
     }
 
     /// Cites a whole sentence that was chosen together with its source.
@@ -156,13 +153,18 @@ impl<'a> CitationCheck<'a> {
         let Some(piece) = self.evidence.piece(marker) else { return };
         let claim = if has_words(&self.sentence) { &self.sentence } else { &self.previous };
         let citation = resolve(piece, claim);
-        match out.last_mut() {
-            Some(Checked::Text(last)) => last.push_str(&format!("[{marker}]")),
-            _ => out.push(Checked::Text(format!("[{marker}]"))),
-        }
+        append(&format!("[{marker}]"), out);
         if self.cited.insert(marker) {
             out.push(Checked::Citation(citation));
         }
+    }
+}
+
+/// Adds text to the last part, if that is text.
+fn append(text: &str, out: &mut Vec<Checked>) {
+    match out.last_mut() {
+        Some(Checked::Text(last)) => last.push_str(text),
+        _ => out.push(Checked::Text(text.to_owned())),
     }
 }
 

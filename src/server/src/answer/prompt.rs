@@ -1,6 +1,8 @@
 //! The prompt: rules, fenced evidence, the question.
 //! Retrieved text is data: it stands between fences with a nonce that no document can know.
 
+use std::fmt::Write as _;
+
 use lectern_models::llm::{ChatRequest, Message, Role};
 use uuid::Uuid;
 
@@ -30,14 +32,9 @@ impl Prompt {
         for piece in evidence.pieces() {
             let mut place = vec![piece.payload.title.as_str()];
             place.extend(piece.payload.heading_path.iter().map(String::as_str));
-            text.push_str(&format!(
-                "<<<source [{}] {}\n{}\n{}\n>>>{}\n\n",
-                piece.marker,
-                fence,
-                place.join(" > "),
-                piece.payload.text,
-                fence
-            ));
+            let (marker, place, quoted) = (piece.marker, place.join(" > "), &piece.payload.text);
+            // A string takes every write.
+            let _ = write!(text, "<<<source [{marker}] {fence}\n{place}\n{quoted}\n>>>{fence}\n\n");
         }
         text.push_str("Question: ");
         text.push_str(question.as_str());

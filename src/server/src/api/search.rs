@@ -5,12 +5,11 @@ use std::time::Instant;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use lectern_resilience::deadline::Deadline;
-use lectern_schema::identifiers::{AliasName, ChunkId, DocumentId, GenerationId};
+use lectern_schema::identifiers::{AliasName, ChunkId, ContentHash, DocumentId, GenerationId};
 use lectern_search::error::SearchError;
 use lectern_search::query::{Hit, Mode, ScoreKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::answer::error::AnswerError;
 use crate::api::body::Body;
@@ -115,18 +114,9 @@ impl Search {
     /// A weak tag: equal for the same question of the same tenant to the same generation.
     fn etag(&self, generation: &GenerationId) -> String {
         let Retrieval { question, mode, limit, filter: _ } = &self.retrieval;
-        let mut hash = Sha256::new();
-        for part in [
-            self.caller.tenant().as_str(),
-            generation.as_str(),
-            &format!("{mode:?} {}", limit.get()),
-            question.as_str(),
-        ] {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        let hex: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("W/\"{hex}\"")
+        let search = format!("{mode:?} {}", limit.get());
+        let parts = [self.caller.tenant().as_str(), generation.as_str(), &search, question.as_str()];
+        format!("W/\"{}\"", ContentHash::of(&parts))
     }
 }
 
