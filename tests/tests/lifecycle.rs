@@ -1,5 +1,6 @@
 //! The life of generations in the embedded store with a registry in SQLite: published, rolled back, listed, pruned,
 //! verified, and what becomes of them when a command dies half-way.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this file is test code: a panic is a failed test")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -319,6 +320,22 @@ async fn of_two_publishers_at_once_one_wins_and_the_other_is_told() {
     assert_eq!(shelter.registry.publications(&docs(), 10).await.unwrap().len(), 1);
 }
 
+/// A killed publisher's lease makes the second wait after it has looked at the alias, for longer than the move takes.
+#[tokio::test]
+async fn a_publisher_whose_alias_moved_while_it_waited_is_told_and_changes_nothing() {
+    let shelter = Shelter::new().await;
+    let (first, second) = (shelter.build(10, 3).await, shelter.build(5, 3).await);
+    let (name, now) = (LeaseName::of_alias(&docs()), shelter.registry.now().await.unwrap());
+    shelter.registry.take_lease(&name, "killed", now, Duration::from_secs(3)).await.unwrap().unwrap();
+    let moving = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shelter.store.swap(&docs(), None, &first).await.unwrap();
+    };
+    let (told, ()) = join(shelter.publish(&second), moving).await;
+    assert!(matches!(told, Err(LifecycleError::Store(StoreError::Moved { .. }))), "{told:?}");
+    assert_eq!(shelter.live().await, Some(first));
+}
+
 #[tokio::test]
 async fn a_publisher_at_work_is_named_to_the_next_one() {
     let shelter = Shelter::new().await;
@@ -371,7 +388,7 @@ async fn the_list_joins_what_store_and_registry_know() {
     assert_eq!((unknown.was_live(), unknown.counts().unwrap().chunks), (WasLive::Unknown, 10));
     assert_eq!((known.was_live(), known.fingerprint()), (WasLive::Yes, Some(fingerprint().digest())));
     assert_eq!((staging.counts(), staging.holder.is_some()), (None, true));
-    assert!(Duration::from_secs(29 * 60) < unknown.age(shelf.read_at));
+    assert!(Duration::from_mins(29) < unknown.age(shelf.read_at));
     lease.release().await;
 
     assert_eq!(
@@ -413,7 +430,7 @@ async fn pruning_spares_what_a_server_may_still_read() {
     let (old, live) = (shelter.build(20, 3).await, shelter.build(10, 3).await);
     shelter.publish(&old).await.unwrap();
     shelter.publish(&live).await.unwrap();
-    let grace = Duration::from_secs(3_600);
+    let grace = Duration::from_hours(1);
     let fates = shelter.prune(Retention { grace, ..strict(0) }).await;
     assert_eq!(fates[0], (old.clone(), Fate::Kept(Why::Grace(grace))));
     assert_eq!(shelter.prune(strict(0)).await[0], (old, Fate::Deleted));
@@ -426,7 +443,7 @@ async fn a_generation_whose_end_a_crash_did_not_record_has_its_grace_from_now() 
     let (old, live) = (shelter.build(20, 3).await, shelter.build(10, 3).await);
     shelter.publish(&old).await.unwrap();
     shelter.store.swap(&docs(), Some(&old), &live).await.unwrap();
-    let grace = Duration::from_secs(3_600);
+    let grace = Duration::from_hours(1);
     let fates = shelter.prune(Retention { grace, ..strict(0) }).await;
     assert_eq!(fates[0], (old, Fate::Kept(Why::Grace(grace))));
 }
@@ -438,7 +455,7 @@ async fn pruning_deletes_abandoned_builds_once_they_are_old_and_nobody_builds_th
     shelter.publish(&live).await.unwrap();
     let abandoned = shelter.begin(20).await.generation;
     let candidate = shelter.build(10, 3).await;
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     let young = Fate::Kept(Why::Unpublished(hour));
     let fates = shelter.prune(Retention { unpublished: hour, ..strict(0) }).await;
     assert_eq!(fates[1..], [(abandoned.clone(), young.clone()), (candidate.clone(), young)]);
