@@ -54,7 +54,7 @@ impl Collections for CollectionsService {
         request: Request<CreateCollection>,
     ) -> Result<Response<CollectionOperationResponse>, Status> {
         let settings = request.into_inner();
-        done(self.state.run(|state| state.create(settings).map(|()| true)).await?)
+        Ok(done(self.state.run(|state| state.create(settings).map(|()| true)).await?))
     }
 
     async fn update(
@@ -62,11 +62,8 @@ impl Collections for CollectionsService {
         request: Request<UpdateCollection>,
     ) -> Result<Response<CollectionOperationResponse>, Status> {
         let update = request.into_inner();
-        done(
-            self.state
-                .run(|state| state.find(&update.collection_name)?.update(update).map(|()| true))
-                .await?,
-        )
+        let work = |state: &State| state.find(&update.collection_name)?.update(update).map(|()| true);
+        Ok(done(self.state.run(work).await?))
     }
 
     async fn delete(
@@ -74,7 +71,7 @@ impl Collections for CollectionsService {
         request: Request<DeleteCollection>,
     ) -> Result<Response<CollectionOperationResponse>, Status> {
         let name = request.into_inner().collection_name;
-        done(self.state.run(move |state| state.delete(&name)).await?)
+        Ok(done(self.state.run(move |state| state.delete(&name)).await?))
     }
 
     async fn update_aliases(
@@ -82,7 +79,7 @@ impl Collections for CollectionsService {
         request: Request<ChangeAliases>,
     ) -> Result<Response<CollectionOperationResponse>, Status> {
         let actions = request.into_inner().actions;
-        done(self.state.run(|state| state.change_aliases(actions).map(|()| true)).await?)
+        Ok(done(self.state.run(|state| state.change_aliases(actions).map(|()| true)).await?))
     }
 
     async fn list_collection_aliases(
@@ -148,8 +145,8 @@ impl Collections for CollectionsService {
     }
 }
 
-fn done(outcome: Timed<bool>) -> Result<Response<CollectionOperationResponse>, Status> {
-    Ok(Response::new(CollectionOperationResponse { result: outcome.value, time: outcome.seconds }))
+fn done(outcome: Timed<bool>) -> Response<CollectionOperationResponse> {
+    Response::new(CollectionOperationResponse { result: outcome.value, time: outcome.seconds })
 }
 
 fn exists(state: &State, name: &str) -> Result<bool, Status> {

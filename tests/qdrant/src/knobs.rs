@@ -77,7 +77,7 @@ struct Settings {
 #[derive(Debug)]
 struct Share {
     calls: Calls,
-    share: f64,
+    per_call: f64,
     owed: f64,
     failure: Failure,
 }
@@ -117,7 +117,7 @@ impl Knobs {
 
     /// Fails a share of these calls, 0.0 to 1.0, evenly spread: with 0.25 every fourth.
     pub fn fail_share(&self, calls: impl Into<Calls>, share: f64, failure: Failure) {
-        self.settings().shares.push(Share { calls: calls.into(), share, owed: 0.0, failure });
+        self.settings().shares.push(Share { calls: calls.into(), per_call: share, owed: 0.0, failure });
     }
 
     /// Ends all delays and failures; the counts stay.
@@ -152,7 +152,7 @@ impl Settings {
         }
         let mut due = None;
         for share in self.shares.iter_mut().filter(|share| share.calls.include(call)) {
-            share.owed += share.share;
+            share.owed += share.per_call;
             if 1.0 <= share.owed {
                 share.owed -= 1.0;
                 due = due.or(Some(share.failure));

@@ -24,6 +24,7 @@ use crate::collections::CollectionsService;
 use crate::knobs::Knobs;
 use crate::points::PointsService;
 use crate::state::State;
+use crate::status::internal;
 
 /// Calls in flight may end for so long when the server stops; then they are cut off.
 const GRACE: Duration = Duration::from_secs(5);
@@ -120,30 +121,22 @@ impl Builder {
             None => Some(tempfile::tempdir().map_err(StartError::Directory)?),
         };
         let given = self.directory.or_else(|| temporary.as_ref().map(|made| made.path().to_path_buf()));
-        let directory = given.unwrap_or_default();
-        let state = State::open(directory.clone())
-            .map_err(|status| StartError::Data { directory, source: Box::new(status) })?;
-        let port = self.port;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("test-qdrant")
             .enable_all()
             .build()
             .map_err(StartError::Threads)?;
-        let (stop, stopped) = oneshot::channel();
-        let gate = Arc::new(Gate { keys: self.keys, knobs: Arc::clone(&self.knobs) });
-        let listening = runtime.spawn(listen(port));
-        let listened = match listening.await {
-            Ok(listened) => listened,
-            Err(panicked) => Err(io::Error::other(panicked)),
-        };
-        let (listener, address) = match listened {
-            Ok(listened) => listened,
-            Err(source) => {
+        let opened = prepare(&runtime, given.unwrap_or_default(), self.port).await;
+        let (state, listener, address) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
                 runtime.shutdown_background();
-                return Err(StartError::Port { port, source });
+                return Err(error);
             }
         };
+        let (stop, stopped) = oneshot::channel();
+        let gate = Arc::new(Gate { keys: self.keys, knobs: Arc::clone(&self.knobs) });
         let serving = runtime.spawn(serve(listener, Arc::new(state), gate, stopped));
         Ok(TestQdrant {
             address,
@@ -156,9 +149,29 @@ impl Builder {
     }
 }
 
+/// Opens the data and the port, on the threads that will use them.
+async fn prepare(
+    runtime: &Runtime,
+    directory: PathBuf,
+    port: u16,
+) -> Result<(State, TcpListener, SocketAddr), StartError> {
+    let listening = runtime.spawn(listen(port)).await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+    let (listener, address) = listening.map_err(|source| StartError::Port { port, source })?;
+    let root = directory.clone();
+    let opening = runtime.spawn_blocking(move || State::open(root)).await;
+    let state = opening
+        .unwrap_or_else(|ended| Err(internal(ended)))
+        .map_err(|status| StartError::Data { directory, source: Box::new(status) })?;
+    Ok((state, listener, address))
+}
+
 impl TestQdrant {
     /// Starts a server on a free port with an empty temporary directory and no keys; [`Builder::start`] is for
     /// callers that want to see why a start failed.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start, with the reason.
     #[expect(clippy::panic, reason = "a test whose server does not start has failed, and says why")]
     pub async fn start() -> Self {
         match Self::builder().start().await {

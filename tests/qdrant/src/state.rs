@@ -31,7 +31,7 @@ struct Catalog {
 }
 
 /// A result and the seconds that it took.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Timed<T> {
     pub(crate) value: T,
     pub(crate) seconds: f64,

@@ -52,7 +52,7 @@ impl Points for PointsService {
         request: Request<UpsertPoints>,
     ) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
-        updated(self.state.run(|state| write::upsert(state, request)).await?)
+        Ok(updated(self.state.run(|state| write::upsert(state, request)).await?))
     }
 
     async fn delete(
@@ -60,7 +60,7 @@ impl Points for PointsService {
         request: Request<DeletePoints>,
     ) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
-        updated(self.state.run(|state| write::delete(state, request)).await?)
+        Ok(updated(self.state.run(|state| write::delete(state, request)).await?))
     }
 
     async fn create_field_index(
@@ -68,7 +68,7 @@ impl Points for PointsService {
         request: Request<CreateFieldIndexCollection>,
     ) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
-        updated(self.state.run(|state| write::create_field_index(state, request)).await?)
+        Ok(updated(self.state.run(move |state| write::create_field_index(state, &request)).await?))
     }
 
     async fn delete_field_index(
@@ -76,7 +76,7 @@ impl Points for PointsService {
         request: Request<DeleteFieldIndexCollection>,
     ) -> Result<Response<PointsOperationResponse>, Status> {
         let request = request.into_inner();
-        updated(self.state.run(|state| write::delete_field_index(state, request)).await?)
+        Ok(updated(self.state.run(move |state| write::delete_field_index(state, &request)).await?))
     }
 
     async fn get(&self, request: Request<GetPoints>) -> Result<Response<GetResponse>, Status> {
@@ -151,7 +151,7 @@ impl Points for PointsService {
     }
 }
 
-fn updated(status: Timed<UpdateStatus>) -> Result<Response<PointsOperationResponse>, Status> {
+fn updated(status: Timed<UpdateStatus>) -> Response<PointsOperationResponse> {
     let result = UpdateResult { operation_id: Some(0), status: status.value.into() };
-    Ok(Response::new(PointsOperationResponse { result: Some(result), time: status.seconds, usage: None }))
+    Response::new(PointsOperationResponse { result: Some(result), time: status.seconds, usage: None })
 }

@@ -57,12 +57,12 @@ pub(crate) fn delete(state: &State, request: DeletePoints) -> Result<UpdateStatu
 
 pub(crate) fn create_field_index(
     state: &State,
-    request: CreateFieldIndexCollection,
+    request: &CreateFieldIndexCollection,
 ) -> Result<UpdateStatus, Status> {
     let collection = state.find(&request.collection_name)?;
     let create = CreateIndex {
         field_name: payload::key(&request.field_name)?,
-        field_schema: Some(PayloadFieldSchema::FieldType(index_type(&request)?)),
+        field_schema: Some(PayloadFieldSchema::FieldType(index_type(request)?)),
     };
     let operation = FieldIndexOperations::CreateIndex(create);
     apply(&collection, UpdateOperation::FieldIndexOperation(operation), request.wait)
@@ -100,7 +100,7 @@ fn index_type(request: &CreateFieldIndexCollection) -> Result<PayloadSchemaType,
 
 pub(crate) fn delete_field_index(
     state: &State,
-    request: DeleteFieldIndexCollection,
+    request: &DeleteFieldIndexCollection,
 ) -> Result<UpdateStatus, Status> {
     let collection = state.find(&request.collection_name)?;
     let operation = FieldIndexOperations::DeleteIndex(payload::key(&request.field_name)?);

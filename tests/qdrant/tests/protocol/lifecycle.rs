@@ -1,5 +1,8 @@
 //! The server itself: keys, knobs, stops and starts, many callers at once.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use lectern_test_qdrant::{Calls, Failure, TestQdrant};
@@ -169,6 +172,52 @@ async fn the_client_hides_one_unavailability_of_a_read_by_calling_again() {
     assert_eq!(fixture.server.calls("Count"), 2);
     fixture.server.knobs().fail_next("Count", 2, Failure::Unavailable);
     assert_eq!(count(&fixture.client, BOOKS).await, Err(Code::Unavailable));
+}
+
+// The clients' connections end on other threads while this one waits for the program.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_says_where_it_listens_and_keeps_its_data_when_it_is_terminated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Program::start(folder.path());
+    client(&first.url, Some("k")).create_collection(layout(BOOKS)).await.unwrap();
+    assert_eq!(code(client(&first.url, None).list_collections().await), Code::Unauthenticated);
+    assert!(first.terminate().success());
+    let mut second = Program::start(folder.path());
+    assert!(client(&second.url, Some("k")).collection_exists(BOOKS).await.unwrap());
+    assert!(second.terminate().success());
+}
+
+struct Program {
+    process: Child,
+    url: String,
+}
+
+impl Program {
+    fn start(folder: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_lectern-test-qdrant"))
+            .args(["--port", "0", "--api-key", "k", "--dir"])
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Self { process, url }
+    }
+
+    fn terminate(&mut self) -> ExitStatus {
+        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Already gone, unless the test failed before it ended the program.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 #[tokio::test]
