@@ -165,17 +165,26 @@ impl Database {
     pub(super) async fn prepare(&self) -> Result<(), RegistryError> {
         self.create_directory()?;
         let options = self.options()?;
-        let connecting = async {
-            let mut session = AnyConnection::connect_with(&options).await?;
-            self.dialect.settle(&mut session).await?;
-            Ok(session)
-        };
-        let mut session = self.within(CONNECT_BOUND, connecting).await?;
+        let mut session = self.within(CONNECT_BOUND, self.first_session(&options)).await?;
         match tokio::time::timeout(MIGRATE_BOUND, self.migrate(&mut session)).await {
             Ok(migrated) => migrated?,
             Err(_) => return Err(self.late(MIGRATE_BOUND)),
         }
         self.within(CONNECT_BOUND, session.close()).await
+    }
+
+    /// Switching a new SQLite file to WAL fails at once, whatever `busy_timeout` says, while another process does the
+    /// same: then it is tried again, for as long as the caller waits.
+    async fn first_session(&self, options: &AnyConnectOptions) -> Result<AnyConnection, sqlx::Error> {
+        let mut session = AnyConnection::connect_with(options).await?;
+        loop {
+            match self.dialect.settle(&mut session).await {
+                Err(error) if self.dialect == Dialect::Sqlite && is_busy(&error) => {
+                    tokio::time::sleep(MIGRATE_PAUSE).await;
+                }
+                settled => return settled.map(|()| session),
+            }
+        }
     }
 
     fn create_directory(&self) -> Result<(), RegistryError> {
@@ -284,6 +293,11 @@ fn of_sqlite(code: &str) -> Reaction {
         Ok(1 | 11 | 19 | 20 | 26) => Reaction::Restore,
         _ => Reaction::Retry,
     }
+}
+
+/// Whether SQLite says that another session is in the way: `SQLITE_BUSY`, 5.
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "5")
 }
 
 #[cfg(test)]

@@ -33,18 +33,17 @@ pub struct Citation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// At least [`Verdict::SUPPORTED_FROM`].
+    /// At least 0.6: most of the sentence's words are the source's.
     Supported,
-    /// At least [`Verdict::WEAK_FROM`].
+    /// At least 0.3: the source speaks of the same things.
     Weak,
     /// Less.
     Unsupported,
 }
 
 impl Verdict {
-    /// Share of content words from which a sentence counts as supported: most of its words are the source's.
+    // Both bounds are chosen by hand: a restatement keeps most of its source's words, another topic shares few of them.
     const SUPPORTED_FROM: f64 = 0.6;
-    /// Share of content words from which the source at least speaks of the same things.
     const WEAK_FROM: f64 = 0.3;
 
     fn of(share: f64) -> Self {

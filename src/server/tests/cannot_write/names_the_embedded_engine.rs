@@ -1,4 +1,5 @@
 //! The engine that could write is no dependency of the server.
+// error: E0432 unresolved import `qdrant_edge`
 use qdrant_edge::EdgeShard;
 
 fn main() {

@@ -1,4 +1,5 @@
 //! The client that could write is no dependency of the server.
+// error: E0432 unresolved import `qdrant_client`
 use qdrant_client::Qdrant;
 
 fn main() {
