@@ -1,6 +1,12 @@
 //! What a request costs the server: CPU seconds per 1,000 requests, latency, peak memory; for search, uncached ask and
 //! cached ask, on both stores, in one run. The models are mocks that answer at once, so that the server's own work shows.
 //! Compare rows of one run with each other; the machine decides the absolute figures.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a panic is a failed test"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::binaries;
 
 /// How long a server may take to start or to become ready in a test, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server. Killed when dropped.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
+    clippy::return_self_not_must_use,
     reason = "this crate is test code: a panic is a failed test"
 )]
 

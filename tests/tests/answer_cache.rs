@@ -1,4 +1,5 @@
 //! The answer cache: a hit costs nothing, equal questions at once cost one call, and a swap is an exact invalidation.
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 use std::time::Duration;
 

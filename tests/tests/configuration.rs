@@ -36,7 +36,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let mut section = String::new();
     for line in fs::read_to_string(reference()).unwrap().lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.to_owned();
+            name.clone_into(&mut section);
             found.entry(section.clone()).or_default();
         } else if let Some((key, _)) = key_of(line) {
             assert!(found.entry(section.clone()).or_default().insert(key.to_owned()), "{section}.{key}");

@@ -1,5 +1,6 @@
 //! `kill -9` of server and ingest at any moment: the alias still points at a whole generation, and the next start works.
 //! And the gentle end: streams that are under way finish, within a bound.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -23,16 +24,16 @@ fn write_release(world: &World, release: usize) {
 }
 
 /// The releases in the hits of one search over everything; also checks that the server answers at all.
-async fn releases_served(world: &World) -> Vec<String> {
+async fn releases_in_hits(world: &World) -> Vec<String> {
     let server = world.serve();
     server.ready().await;
     let reply = server.post("/v1/search", &json!({ "query": "release lines topic", "limit": 100 })).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     let hits = reply.body["hits"].as_array().unwrap();
     assert_eq!(hits.len(), DOCUMENTS, "the generation is not whole");
-    let word =
+    let first =
         |hit: &serde_json::Value| hit["text"].as_str().unwrap().split_whitespace().nth(1).unwrap().to_owned();
-    let mut releases: Vec<String> = hits.iter().map(word).collect();
+    let mut releases: Vec<String> = hits.iter().map(first).collect();
     releases.sort();
     releases.dedup();
     server.kill();
@@ -51,12 +52,12 @@ async fn killed_ingests(world: World) {
         tokio::time::sleep(whole_run * moment / MOMENTS).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        let releases = releases_served(&world).await;
+        let releases = releases_in_hits(&world).await;
         assert_eq!(releases.len(), 1, "{releases:?}");
     }
     write_release(&world, 99);
     world.publish().await;
-    assert_eq!(releases_served(&world).await, ["99"]);
+    assert_eq!(releases_in_hits(&world).await, ["99"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,7 +86,7 @@ async fn a_server_killed_under_load_starts_again_from_the_same_whole_generation(
         tokio::time::sleep(Duration::from_millis(20 * (round + 1))).await;
         server.kill();
         load.await.unwrap();
-        assert_eq!(releases_served(&world).await, ["0"]);
+        assert_eq!(releases_in_hits(&world).await, ["0"]);
     }
 }
 
@@ -120,7 +121,7 @@ async fn a_stream_under_way_finishes_when_the_server_is_asked_to_end() {
 async fn a_stream_that_does_not_end_is_cut_after_the_bound() {
     let mut world = slow_answers().await;
     world.set("LECTERN_HTTP__SHUTDOWN_MS", "1000");
-    world.provider.set(|knobs| knobs.delay_between_tokens = Duration::from_secs(60));
+    world.provider.set(|knobs| knobs.delay_between_tokens = Duration::from_mins(1));
     let server = world.serve();
     server.ready().await;
     let request = server.http().post(format!("{}/v1/ask", server.url()));

@@ -1,4 +1,5 @@
 //! Which generation a server serves: none, one that fits, never one that does not.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use lectern_tests::world::World;
 use serde_json::json;

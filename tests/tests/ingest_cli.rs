@@ -1,4 +1,5 @@
 //! The real `lectern-ingest` as users run it: what it prints, what it exits with, what it leaves behind.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -297,12 +298,10 @@ async fn an_evaluation_measures_every_mode_and_embeds_only_once() {
     let world = World::embedded().await;
     let folder = world.path().join("collection");
     std::fs::create_dir_all(folder.join("qrels")).unwrap();
-    let corpus: String = ["pumps move water", "sensors measure levels", "batteries last six years"]
-        .iter()
-        .enumerate()
-        .map(|(n, text)| format!("{}\n", json!({"_id": format!("d{n}"), "title": "", "text": text})))
-        .collect();
-    std::fs::write(folder.join("corpus.jsonl"), corpus).unwrap();
+    let texts = ["pumps move water", "sensors measure levels", "batteries last six years"];
+    let line = |(n, text)| json!({"_id": format!("d{n}"), "title": "", "text": text}).to_string();
+    let corpus: Vec<String> = texts.into_iter().enumerate().map(line).collect();
+    std::fs::write(folder.join("corpus.jsonl"), corpus.join("\n")).unwrap();
     let query = json!({"_id": "q", "text": "which sensors measure levels"});
     std::fs::write(folder.join("queries.jsonl"), format!("{query}\n")).unwrap();
     std::fs::write(folder.join("qrels/test.tsv"), "query-id\tcorpus-id\tscore\nq\td1\t1\n").unwrap();

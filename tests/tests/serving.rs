@@ -1,4 +1,5 @@
 //! What clients of the server see: good answers, and for every bad input a clear refusal that names the cause.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use std::time::Duration;
 

@@ -1,5 +1,12 @@
 //! The index is rebuilt, published and rolled back by the real binary while clients search and ask: no request fails,
 //! and no answer mixes generations or names another one than its hits are from.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a panic is a failed test"
+)]
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -113,14 +120,14 @@ async fn swaps_under_load(world: World) {
         .map(|number| tokio::spawn(client(Arc::clone(&server), number, Arc::clone(&stop))))
         .collect();
 
-    let (publishes, rollbacks) = (amount("LECTERN_TEST_PUBLISHES", 6), amount("LECTERN_TEST_ROLLBACKS", 2));
+    let (swaps, rollbacks) = (amount("LECTERN_TEST_PUBLISHES", 6), amount("LECTERN_TEST_ROLLBACKS", 2));
     let mut rolled_back = 0;
-    for release in 1..=publishes {
+    for release in 1..=swaps {
         write_release(&world, release);
         let generation = world.publish().await;
         server.serves(&generation).await;
         published.insert(generation, release);
-        if rolled_back < rollbacks && release % (publishes / rollbacks) == 0 {
+        if rolled_back < rollbacks && release % (swaps / rollbacks) == 0 {
             let ran = world.ingest(&["rollback", "--json"]).await.ok();
             server.serves(ran.json()["to"].as_str().unwrap()).await;
             rolled_back += 1;
@@ -128,20 +135,20 @@ async fn swaps_under_load(world: World) {
     }
     stop.store(true, Ordering::Relaxed);
 
-    assert_eq!((published.len(), rolled_back), (publishes + 1, rollbacks));
+    assert_eq!((published.len(), rolled_back), (swaps + 1, rollbacks));
     let mut responses = 0;
-    let mut served = HashSet::new();
+    let mut met = HashSet::new();
     for client in clients {
         for (generation, releases) in client.await.unwrap() {
             let release =
                 published.get(&generation).unwrap_or_else(|| panic!("{generation} was never published"));
             assert_eq!(releases, HashSet::from([*release]), "mixed, or not of {generation}");
             responses += 1;
-            served.insert(generation);
+            met.insert(generation);
         }
     }
-    println!("{responses} responses from {} generations, none failed, stale or mixed", served.len());
-    assert!(served.len() > publishes / 2, "the load did not meet the swaps: {served:?}");
+    println!("{responses} responses from {} generations, none failed, stale or mixed", met.len());
+    assert!(met.len() > swaps / 2, "the load did not meet the swaps: {met:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
