@@ -225,36 +225,13 @@ fn ratio(part: usize, whole: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lectern_schema::chunk::ChunkPayload;
-    use lectern_schema::identifiers::{ContentHash, TenantId};
-    use lectern_search::query::{Hit, ScoreKind};
+    use crate::answer::evidence::example::hit;
 
     const RETRIES: &str = "The client retries three times. Each retry waits twice as long as the one before.";
     const PORT: &str = "The server listens on port 8080.";
 
     fn evidence() -> Evidence {
-        let hits = [RETRIES, PORT].map(|text| {
-            let document_id = DocumentId::parse("docs/a.md").unwrap();
-            let content_hash = ContentHash::of(&[text]);
-            Hit {
-                chunk_id: ChunkId::derive(&document_id, 0, &content_hash),
-                score: 1.0,
-                score_kind: ScoreKind::Rrf,
-                payload: ChunkPayload {
-                    document_id,
-                    uri: "docs/a.md".into(),
-                    title: "A".into(),
-                    heading_path: vec![],
-                    text: text.into(),
-                    position: 0,
-                    tokens: 10,
-                    content_hash,
-                    tenant: TenantId::public(),
-                    metadata: serde_json::Map::new(),
-                },
-            }
-        });
-        Evidence::select(hits.to_vec(), 1_000)
+        Evidence::select(vec![hit(RETRIES, 10), hit(PORT, 10)], 1_000)
     }
 
     /// Pushes the answer cut into pieces of `size` characters; returns the text and the citations.

@@ -62,13 +62,15 @@ impl Evidence {
     }
 }
 
+/// Hits for the tests of this module and of those that take evidence.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use lectern_schema::identifiers::{ContentHash, DocumentId, TenantId};
-    use lectern_search::query::ScoreKind;
+pub(crate) mod example {
+    use lectern_schema::chunk::ChunkPayload;
+    use lectern_schema::identifiers::{ChunkId, ContentHash, DocumentId, TenantId};
+    use lectern_search::query::{Hit, ScoreKind};
 
-    fn hit(text: &str, tokens: u32) -> Hit {
+    /// A hit with this text, counted as so many tokens.
+    pub(crate) fn hit(text: &str, tokens: u32) -> Hit {
         let document_id = DocumentId::parse("docs/a.md").unwrap();
         let content_hash = ContentHash::of(&[text]);
         Hit {
@@ -89,6 +91,12 @@ mod tests {
             },
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example::hit;
+    use super::*;
 
     fn texts(evidence: &Evidence) -> Vec<(u32, &str)> {
         evidence.pieces().iter().map(|piece| (piece.marker, piece.payload.text.as_str())).collect()
