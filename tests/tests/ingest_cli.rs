@@ -114,7 +114,7 @@ async fn broken_documents_are_named_with_their_reason_and_the_others_published()
         "skipped documents/torn-utf16.txt: is not valid UTF-16LE",
         "not a supported format: 1 .png",
         "1 documents (1 new",
-        "published nothing -> docs@",
+        "published (first) -> docs@",
     ] {
         assert!(ran.stdout.contains(line), "`{line}` in {}", ran.stdout);
     }

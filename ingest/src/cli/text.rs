@@ -71,7 +71,7 @@ fn seconds(millis: u64) -> String {
 pub(super) fn published(published: &Published) -> String {
     match published {
         Published::Moved { from, to, verdicts: said } => {
-            let from = from.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            let from = from.as_ref().map_or_else(|| "(first)".to_owned(), ToString::to_string);
             format!("{}published {from} -> {to}\n", verdicts(said))
         }
         Published::AlreadyLive(generation) => format!("{generation} is live already: nothing was changed\n"),
