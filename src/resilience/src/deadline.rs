@@ -36,6 +36,18 @@ impl Deadline {
     pub fn at_most(self, now: Instant, budget: Duration) -> Self {
         self.min(Self::after(now, budget))
     }
+
+    /// This deadline, later by what is granted beyond it.
+    #[must_use]
+    pub fn extended_by(self, grace: Duration) -> Self {
+        Self(self.0 + grace.min(Self::FARTHEST))
+    }
+
+    /// This deadline, earlier by what later stages need.
+    #[must_use]
+    pub fn leaving(self, reserve: Duration) -> Self {
+        Self(self.0.checked_sub(reserve).unwrap_or(self.0))
+    }
 }
 
 #[cfg(test)]

@@ -2,3 +2,4 @@
 //! Reads no clock and does no I/O: every method takes "now".
 
 pub mod deadline;
+pub mod fair_queue;

@@ -92,6 +92,17 @@ pub enum Mode {
     Sparse,
 }
 
+impl Mode {
+    /// The name that clients use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Dense => "dense",
+            Self::Sparse => "sparse",
+        }
+    }
+}
+
 /// Number of hits asked for, 1 to [`Limit::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limit(u16);

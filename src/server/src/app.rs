@@ -23,8 +23,9 @@ use crate::admission::Admission;
 use crate::answer::Answerer;
 use crate::answer::writer::Writer;
 use crate::api;
-use crate::cache::AnswerCache;
+use crate::cache::answers::AnswerCache;
 use crate::config::Config;
+use crate::connection::Connection;
 use crate::flight::Flights;
 use crate::generations::Generations;
 use crate::metrics::Metrics;
@@ -88,7 +89,7 @@ impl App {
             Some(llm) => Writer::Llm(llm, Arc::clone(&metrics)),
         };
         let store = lectern_search::connect(&config.store).await?;
-        let retriever = Retriever::new(embedder, Bm25::new(&encoding.sparse)?, Arc::clone(&metrics));
+        let retriever = Retriever::new(embedder, Bm25::new(&encoding.sparse)?, &config.cache, Arc::clone(&metrics));
         Ok(Arc::new(Self {
             generations: Generations::new(store, encoding, Arc::clone(&metrics)),
             answerer: Answerer {
@@ -189,6 +190,8 @@ fn public(app: web::Data<App>, listener: TcpListener) -> io::Result<ActixServer>
     let server = HttpServer::new(factory)
         .workers(http.workers.get())
         .backlog(Server::BACKLOG)
+        .max_connections(http.connections.get())
+        .on_connect(Connection::remember)
         .shutdown_timeout(http.shutdown.as_secs().max(1))
         .disable_signals()
         .listen(listener)?;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::{AliasName, GenerationId};
@@ -11,11 +12,13 @@ use lectern_search::error::SearchError;
 use crate::answer::error::AnswerError;
 use crate::answer::event::{Answer, Event};
 use crate::app::App;
-use crate::cache::{AnswerKey, AnswerKeyParts};
+use crate::cache::CachePolicy;
+use crate::cache::answers::{AnswerKey, AnswerKeyParts};
 use crate::caller::Caller;
-use crate::flight::{EventSink, Found, Subscription};
+use crate::flight::{Delivered, EventSink, Found, Subscription};
 use crate::generations::Served;
 use crate::retrieve::Retrieval;
+use crate::timings::Stage;
 
 /// An ask whose every part was checked.
 #[derive(Debug, Clone)]
@@ -28,23 +31,8 @@ pub struct Ask {
     pub retrieval: Retrieval,
     /// Until when.
     pub deadline: Deadline,
-    /// What the cache may do.
-    pub cache: CachePolicy,
     /// For the log.
     pub request_id: String,
-}
-
-/// What the answer cache may do for an ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CachePolicy {
-    /// Answer from it, and keep the answer.
-    #[default]
-    Use,
-    /// Make the answer anew, and keep it.
-    Refresh,
-    /// Neither.
-    Off,
 }
 
 /// Where an answer came from.
@@ -76,7 +64,10 @@ pub struct Asking {
     pub generation: GenerationId,
     /// Where the answer comes from.
     pub outcome: CacheOutcome,
+    /// How old a kept answer is.
+    pub age: Option<Duration>,
     events: Events,
+    delivered: Delivered,
     deadline: Deadline,
 }
 
@@ -98,14 +89,32 @@ impl Asking {
                 let until = tokio::time::Instant::from_std(self.deadline.instant());
                 match tokio::time::timeout_at(until, subscription.next()).await {
                     Ok(event) => event.unwrap_or_else(|| failed(AnswerError::Broken)),
-                    Err(_) => failed(AnswerError::Late { stage: "waiting for the answer" }),
+                    Err(_) => failed(AnswerError::Late { stage: Stage::Llm }),
                 }
             }
         };
         if event.is_last() {
+            self.delivered = self.read_so_far();
             self.events = Events::Ended;
         }
         Some(event)
+    }
+
+    /// When the ask must have ended.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// What came before the last event.
+    pub fn delivered(&self) -> &Delivered {
+        &self.delivered
+    }
+
+    fn read_so_far(&self) -> Delivered {
+        match &self.events {
+            Events::Coming(subscription) => subscription.delivered(),
+            Events::Kept(_) | Events::Ended => Delivered::default(),
+        }
     }
 
     /// Waits for the end alone.
@@ -138,32 +147,52 @@ fn replay(answer: Arc<Answer>) -> VecDeque<Event> {
 pub async fn ask(app: &Arc<App>, ask: Ask) -> Result<Asking, AnswerError> {
     let served = app.generations.served(&ask.alias, ask.deadline).await?;
     let generation = served.manifest().generation.clone();
-    let (deadline, policy) = (ask.deadline, ask.cache);
-    let work = |sink| Arc::clone(app).work(ask.clone(), served, sink);
-    let (outcome, events) = match policy {
-        CachePolicy::Use => match app.flights.find(app.key(&ask, &generation), &app.cache, work) {
-            Found::Cached(answer) => (CacheOutcome::Hit, Events::Kept(replay(answer))),
-            Found::Joined(subscription) => (CacheOutcome::Joined, Events::Coming(subscription)),
-            Found::Started(subscription) => (CacheOutcome::Miss, Events::Coming(subscription)),
-        },
-        CachePolicy::Refresh | CachePolicy::Off => {
-            (CacheOutcome::Miss, Events::Coming(app.flights.start_alone(work)))
-        }
+    let deadline = ask.deadline;
+    let (outcome, events, age) = if ask.retrieval.cache.reads() {
+        app.find(ask, served)
+    } else {
+        let work = |sink| Arc::clone(app).work(ask, served, sink);
+        (CacheOutcome::Miss, Events::Coming(app.flights.start_alone(work)), None)
     };
     app.metrics.answered(outcome.name());
-    Ok(Asking { generation, outcome, events, deadline })
+    Ok(Asking { generation, outcome, age, events, delivered: Delivered::default(), deadline })
 }
 
 impl App {
+    /// The answer that is kept, the one that is being made, or a new one.
+    fn find(self: &Arc<Self>, ask: Ask, served: Served) -> (CacheOutcome, Events, Option<Duration>) {
+        let key = self.key(&ask, &served.manifest().generation);
+        let work = |ask: Ask, served: Served| move |sink| Arc::clone(self).work(ask, served, sink);
+        match self.flights.find(key.clone(), &self.cache, work(ask.clone(), Arc::clone(&served))) {
+            Found::Cached(kept) => {
+                let now = Instant::now();
+                if self.cache.is_stale(&kept, now) {
+                    let renewed = self.renewal_of(ask, now);
+                    self.flights.renew(key, work(renewed, served));
+                }
+                let age = kept.age(now);
+                (CacheOutcome::Hit, Events::Kept(replay(kept.answer)), Some(age))
+            }
+            Found::Joined(subscription) => (CacheOutcome::Joined, Events::Coming(subscription), None),
+            Found::Started(subscription) => (CacheOutcome::Miss, Events::Coming(subscription), None),
+        }
+    }
+
+    /// The same ask, to be answered anew although an answer is there, in the time of an ask of its own.
+    fn renewal_of(&self, ask: Ask, now: Instant) -> Ask {
+        let deadline = Deadline::after(now, self.config.limits.deadline);
+        let retrieval = Retrieval { cache: CachePolicy::Refresh, ..ask.retrieval };
+        Ask { retrieval, deadline, ..ask }
+    }
+
     fn key(&self, ask: &Ask, generation: &GenerationId) -> AnswerKey {
-        let filter = ask.retrieval.filter.as_ref().map(lectern_search::filter::Filter::canonical);
         AnswerKey::of(&AnswerKeyParts {
             tenant: ask.caller.tenant(),
             generation,
             question: &ask.retrieval.question,
             mode: ask.retrieval.mode,
             limit: ask.retrieval.limit,
-            filter: filter.as_deref().unwrap_or_default(),
+            filter: &ask.retrieval.filter_text(),
             model: self.answerer.writer.model(),
         })
     }
@@ -173,7 +202,7 @@ impl App {
         match self.answer_once_more_when_gone(&ask, served, &sink).await {
             Ok(answer) => {
                 let answer = Arc::new(answer);
-                if ask.cache != CachePolicy::Off {
+                if ask.retrieval.cache.writes() {
                     self.cache.keep(self.key(&ask, &answer.generation), Arc::clone(&answer));
                 }
                 answer.log(&ask.request_id);
@@ -191,10 +220,10 @@ impl App {
         served: Served,
         sink: &EventSink,
     ) -> Result<Answer, AnswerError> {
-        match self.answerer.answer(&served, &ask.retrieval, ask.deadline, sink).await {
+        match self.answerer.answer(&served, ask, sink).await {
             Err(AnswerError::Search(SearchError::Gone(_))) => {
                 let fresh = self.generations.refresh(&ask.alias, ask.deadline).await?;
-                self.answerer.answer(&fresh, &ask.retrieval, ask.deadline, sink).await
+                self.answerer.answer(&fresh, ask, sink).await
             }
             other => other,
         }

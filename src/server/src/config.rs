@@ -65,6 +65,11 @@ pub struct HttpSection {
     pub workers: NonZeroUsize,
     /// Largest request body in bytes.
     pub max_body_bytes: NonZeroUsize,
+    /// Connections of one worker at most; the system holds back more.
+    pub connections: NonZeroUsize,
+    /// How long a client may leave its answer unread after its deadline before the connection is ended.
+    #[serde(rename = "slow_reader_ms", deserialize_with = "milliseconds")]
+    pub slow_reader: Duration,
     /// How long requests and streams may go on once the server has been told to stop.
     #[serde(rename = "shutdown_ms", deserialize_with = "milliseconds")]
     pub shutdown: Duration,
@@ -77,6 +82,9 @@ impl Default for HttpSection {
             admin_bind: (Ipv4Addr::LOCALHOST, 9090).into(),
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             max_body_bytes: NonZeroUsize::MIN.saturating_add(256 * 1024 - 1),
+            // A connection costs some 20 KB: 10,000 of them fit a replica of 512 MiB.
+            connections: NonZeroUsize::MIN.saturating_add(10_000 - 1),
+            slow_reader: Duration::from_secs(10),
             shutdown: Duration::from_secs(15),
         }
     }
@@ -91,11 +99,29 @@ pub struct CacheSection {
     /// How long an answer is kept at most. A new generation makes it unreachable before that.
     #[serde(rename = "answers_ttl_ms", deserialize_with = "milliseconds")]
     pub answers_ttl: Duration,
+    /// How old an answer is when it is still served but made anew in the background, for the next one who asks.
+    #[serde(rename = "answers_fresh_ms", deserialize_with = "milliseconds")]
+    pub answers_fresh: Duration,
+    /// Room for what was found, in bytes; 0 keeps nothing.
+    pub retrievals_bytes: u64,
+    /// How long a retrieval is kept at most.
+    #[serde(rename = "retrievals_ttl_ms", deserialize_with = "milliseconds")]
+    pub retrievals_ttl: Duration,
+    /// Room for the vectors of questions, in bytes; 0 keeps none.
+    pub vectors_bytes: u64,
 }
 
 impl Default for CacheSection {
     fn default() -> Self {
-        Self { answers_bytes: 64 * 1024 * 1024, answers_ttl: Duration::from_hours(1) }
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            answers_bytes: 64 * MIB,
+            answers_ttl: Duration::from_hours(1),
+            answers_fresh: Duration::from_mins(10),
+            retrievals_bytes: 32 * MIB,
+            retrievals_ttl: Duration::from_mins(5),
+            vectors_bytes: 16 * MIB,
+        }
     }
 }
 
@@ -109,14 +135,23 @@ pub struct LimitsSection {
     /// Longest deadline that a request may ask for.
     #[serde(rename = "deadline_max_ms", deserialize_with = "milliseconds")]
     pub deadline_max: Duration,
-    /// Searches and answers under way at once.
+    /// Answers that are made at once.
     pub concurrency: NonZeroUsize,
-    /// Requests that may wait for a place.
+    /// Asks that may wait for a place.
     pub queue: usize,
+    /// Searches under way at once.
+    pub search_concurrency: NonZeroUsize,
+    /// Searches that may wait for a place.
+    pub search_queue: usize,
+    /// How long requests are turned away before the server says that it is not ready.
+    #[serde(rename = "unready_after_ms", deserialize_with = "milliseconds")]
+    pub unready_after: Duration,
     /// Tokens of evidence in a prompt.
     pub evidence_tokens: u32,
     /// Tokens of an answer.
     pub answer_tokens: u32,
+    /// Whether the evidence is quoted, and the answer declared degraded, when the language model is down; else 503.
+    pub quote_when_llm_is_down: bool,
     /// How often the server looks where its aliases point.
     #[serde(rename = "alias_refresh_ms", deserialize_with = "milliseconds")]
     pub alias_refresh: Duration,
@@ -129,8 +164,12 @@ impl Default for LimitsSection {
             deadline_max: Duration::from_mins(2),
             concurrency: NonZeroUsize::MIN.saturating_add(255),
             queue: 1_024,
+            search_concurrency: NonZeroUsize::MIN.saturating_add(127),
+            search_queue: 1_024,
+            unready_after: Duration::from_secs(5),
             evidence_tokens: 3_000,
             answer_tokens: 1_024,
+            quote_when_llm_is_down: false,
             alias_refresh: Duration::from_millis(200),
         }
     }

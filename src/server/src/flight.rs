@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::answer::event::{Answer, Event};
-use crate::cache::{AnswerCache, AnswerKey};
+use crate::answer::event::Event;
+use crate::cache::answers::{AnswerCache, AnswerKey, Kept};
 
 /// The answers that are being made.
 #[derive(Debug)]
@@ -37,6 +38,20 @@ impl EventSink {
     pub fn push(&self, event: Event) {
         self.0.send_modify(|events| events.push(event));
     }
+
+    /// Whether any text of the answer was told.
+    pub fn has_text(&self) -> bool {
+        self.0.borrow().iter().any(|event| matches!(event, Event::Delta(_)))
+    }
+}
+
+/// What a client had been sent before a failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Delivered {
+    /// The text so far.
+    pub answer: String,
+    /// How many citations came with it.
+    pub citations: usize,
 }
 
 /// One listener. Dropping the last one of a flight gives the work up.
@@ -64,13 +79,26 @@ impl Subscription {
             self.events.changed().await.ok()?;
         }
     }
+
+    /// What this listener has read so far.
+    pub fn delivered(&self) -> Delivered {
+        let mut delivered = Delivered::default();
+        for event in self.events.borrow().iter().take(self.read) {
+            match event {
+                Event::Delta(text) => delivered.answer.push_str(text),
+                Event::Citation(_) => delivered.citations += 1,
+                Event::Sources(_) | Event::Done(_) | Event::Failed(_) => {}
+            }
+        }
+        delivered
+    }
 }
 
 /// How an ask found its answer.
 #[derive(Debug)]
 pub enum Found {
     /// It was there already.
-    Cached(Arc<Answer>),
+    Cached(Kept),
     /// Somebody else had asked the same.
     Joined(Subscription),
     /// Nobody had.
@@ -100,9 +128,37 @@ impl Flights {
         if let Some(flight) = running.get(&key).and_then(Weak::upgrade) {
             return Found::Joined(Subscription::to(flight));
         }
-        if let Some(answer) = cache.get(&key) {
-            return Found::Cached(answer);
+        if let Some(kept) = cache.get(&key) {
+            return Found::Cached(kept);
         }
+        self.launch(&mut running, key, work)
+    }
+
+    /// Starts a flight for an answer that is to be made anew, unless it is being made already. Nobody waits for it: it runs
+    /// to its end, which its own deadline bounds.
+    pub fn renew<F>(self: &Arc<Self>, key: AnswerKey, work: impl FnOnce(EventSink) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut running = self.lock();
+        if running.get(&key).and_then(Weak::upgrade).is_some() {
+            return;
+        }
+        if let Found::Started(mut subscription) = self.launch(&mut running, key, work) {
+            let to_the_end = async move { while subscription.next().await.is_some() {} };
+            self.tasks.spawn_on(to_the_end, &self.runtime);
+        }
+    }
+
+    fn launch<F>(
+        self: &Arc<Self>,
+        running: &mut HashMap<AnswerKey, Weak<Flight>>,
+        key: AnswerKey,
+        work: impl FnOnce(EventSink) -> F,
+    ) -> Found
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (sink, flight, given_up) = Self::prepare();
         let (work, weak, flights) = (work(sink), Arc::downgrade(&flight), Arc::clone(self));
         running.insert(key.clone(), Weak::clone(&weak));
@@ -157,7 +213,7 @@ impl Flights {
 mod tests {
     use super::*;
     use crate::answer::question::Question;
-    use crate::cache::AnswerKeyParts;
+    use crate::cache::answers::AnswerKeyParts;
     use crate::config::CacheSection;
     use lectern_schema::identifiers::{GenerationId, TenantId};
     use lectern_search::query::{Limit, Mode};

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::admission::{Load, Work};
 use crate::timings::Timings;
 
 /// Upper bounds in seconds: from a cache hit to the longest deadline.
@@ -26,6 +27,10 @@ pub struct Metrics {
     request_seconds: Family<RouteLabels, Histogram>,
     stage_seconds: Family<StageLabels, Histogram>,
     answers: Family<CacheLabels, Counter>,
+    lookups: Family<LookupLabels, Counter>,
+    degraded: Family<DegradedLabels, Counter>,
+    running: Family<WorkLabels, Gauge>,
+    waiting: Family<WorkLabels, Gauge>,
     calls: Family<CallLabels, Counter>,
     in_flight: Gauge,
     generation: Family<GenerationLabels, Gauge>,
@@ -51,6 +56,22 @@ struct StageLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CacheLabels {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    cache: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DegradedLabels {
+    what: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkLabels {
+    work: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -100,6 +121,10 @@ impl Default for Metrics {
             request_seconds: Family::new_with_constructor(seconds),
             stage_seconds: Family::new_with_constructor(seconds),
             answers: Family::default(),
+            lookups: Family::default(),
+            degraded: Family::default(),
+            running: Family::default(),
+            waiting: Family::default(),
             calls: Family::default(),
             in_flight: Gauge::default(),
             generation: Family::default(),
@@ -126,6 +151,18 @@ impl Metrics {
             "Answers by what the cache did: hit, joined, miss",
             self.answers.clone(),
         );
+        registry.register(
+            "cache_lookups",
+            "Lookups by cache and outcome: hit, miss",
+            self.lookups.clone(),
+        );
+        registry.register(
+            "degraded",
+            "Responses by what was skipped or replaced",
+            self.degraded.clone(),
+        );
+        registry.register("work_running", "Requests that have a place, by class of work", self.running.clone());
+        registry.register("work_waiting", "Requests that wait for a place, by class of work", self.waiting.clone());
         registry.register("calls", "Calls by dependency and outcome", self.calls.clone());
         registry.register("requests_in_flight", "Requests under way", self.in_flight.clone());
         registry.register(
@@ -173,6 +210,29 @@ impl Metrics {
     /// An answer was taken from the cache, from work under way, or made.
     pub fn answered(&self, outcome: &'static str) {
         self.answers.get_or_create(&CacheLabels { outcome }).inc();
+    }
+
+    /// A cache was asked.
+    pub fn looked_up(&self, cache: &'static str, found: bool) {
+        let outcome = if found { "hit" } else { "miss" };
+        self.lookups.get_or_create(&LookupLabels { cache, outcome }).inc();
+    }
+
+    /// A response did without something, or with something in its place.
+    pub fn degraded(&self, what: &[&'static str]) {
+        for what in what {
+            self.degraded.get_or_create(&DegradedLabels { what }).inc();
+        }
+    }
+
+    /// How full a class of work is.
+    pub fn load(&self, work: Work, load: Load) {
+        let labels = WorkLabels { work: work.name() };
+        let set = |gauges: &Family<WorkLabels, Gauge>, value: usize| {
+            gauges.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.running, load.running);
+        set(&self.waiting, load.waiting);
     }
 
     /// A dependency was called.

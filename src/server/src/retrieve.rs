@@ -7,6 +7,7 @@ use lectern_models::embedder::Embedder;
 use lectern_models::error::ModelError;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::embedding::DenseVector;
+use lectern_schema::identifiers::TenantId;
 use lectern_search::bm25::Bm25;
 use lectern_search::filter::Filter;
 use lectern_search::query::{Arms, Hit, Limit, Mode, Query};
@@ -14,6 +15,11 @@ use lectern_search::query::{Arms, Hit, Limit, Mode, Query};
 use crate::admission::Admitted;
 use crate::answer::error::AnswerError;
 use crate::answer::question::Question;
+use crate::budget::Budget;
+use crate::cache::CachePolicy;
+use crate::cache::retrievals::{RetrievalCache, RetrievalKey};
+use crate::cache::vectors::VectorCache;
+use crate::config::CacheSection;
 use crate::generations::Served;
 use crate::metrics::{Dependency, Metrics};
 use crate::timings::{Stage, Stopwatch};
@@ -21,6 +27,8 @@ use crate::timings::{Stage, Stopwatch};
 /// What to look for, and how.
 #[derive(Debug, Clone)]
 pub struct Retrieval {
+    /// Whose documents may be found.
+    pub tenant: TenantId,
     /// The text to look for.
     pub question: Question,
     /// Which arms to use.
@@ -29,13 +37,22 @@ pub struct Retrieval {
     pub limit: Limit,
     /// What may be found at all.
     pub filter: Option<Filter>,
+    /// What the caches may do.
+    pub cache: CachePolicy,
+}
+
+impl Retrieval {
+    /// The filter in its canonical form, empty when there is none.
+    pub fn filter_text(&self) -> String {
+        self.filter.as_ref().map(Filter::canonical).unwrap_or_default()
+    }
 }
 
 /// What was found.
 #[derive(Debug)]
 pub struct Retrieved {
     /// The hits, best first.
-    pub hits: Vec<Hit>,
+    pub hits: Arc<Vec<Hit>>,
     /// What was skipped.
     pub degraded: Vec<&'static str>,
 }
@@ -45,6 +62,10 @@ pub struct Retrieved {
 pub struct Retriever {
     embedder: Embedder,
     bm25: Bm25,
+    /// Vectors of questions that were asked before.
+    pub vectors: VectorCache,
+    /// What was found before.
+    pub retrievals: RetrievalCache,
     metrics: Arc<Metrics>,
 }
 
@@ -52,27 +73,46 @@ impl Retriever {
     /// Declared when a hybrid search had to do without its dense arm.
     pub const DENSE_SKIPPED: &str = "dense_skipped";
 
-    /// Uses these models.
-    pub fn new(embedder: Embedder, bm25: Bm25, metrics: Arc<Metrics>) -> Self {
-        Self { embedder, bm25, metrics }
+    /// Uses these models, and caches as large as the section says.
+    pub fn new(embedder: Embedder, bm25: Bm25, cache: &CacheSection, metrics: Arc<Metrics>) -> Self {
+        Self {
+            embedder,
+            bm25,
+            vectors: VectorCache::new(cache.vectors_bytes),
+            retrievals: RetrievalCache::new(cache.retrievals_bytes, cache.retrievals_ttl),
+            metrics,
+        }
     }
 
-    /// Searches `served`. A hybrid search whose embedder is down goes on with words alone, and says so.
+    /// What was found before for the same retrieval from the same generation. Costs no place: nothing is done for it.
+    pub fn known(&self, served: &Served, retrieval: &Retrieval) -> Option<Retrieved> {
+        let key = RetrievalKey::of(retrieval, &served.manifest().generation);
+        let hits = retrieval.cache.reads().then(|| self.retrievals.get(&key)).flatten();
+        self.metrics.looked_up("retrievals", hits.is_some());
+        hits.map(|hits| Retrieved { hits, degraded: vec![] })
+    }
+
+    /// Searches `served`. A hybrid search whose embedder is down or late goes on with words alone, and says so.
     pub async fn retrieve(
         &self,
         _: &Admitted,
         served: &Served,
         retrieval: &Retrieval,
-        deadline: Deadline,
+        budget: &Budget,
         watch: &mut Stopwatch,
     ) -> Result<Retrieved, AnswerError> {
-        let (arms, degraded) = self.arms(retrieval, deadline).await?;
+        let (arms, degraded) = self.arms(retrieval, budget.until(Stage::Embed)).await?;
         watch.lap(Stage::Embed);
         let query = Query { arms, filter: retrieval.filter.clone(), limit: retrieval.limit };
-        let found = served.search(&query, deadline).await;
+        let found = served.search(&query, budget.until(Stage::Search)).await;
         self.metrics.called(Dependency::Store, found.is_ok());
         watch.lap(Stage::Search);
-        Ok(Retrieved { hits: found.map_err(AnswerError::search)?, degraded })
+        let hits = Arc::new(found.map_err(AnswerError::search)?);
+        if retrieval.cache.writes() && degraded.is_empty() {
+            let key = RetrievalKey::of(retrieval, &served.manifest().generation);
+            self.retrievals.keep(key, Arc::clone(&hits));
+        }
+        Ok(Retrieved { hits, degraded })
     }
 
     async fn arms(
@@ -84,14 +124,13 @@ impl Retriever {
         match retrieval.mode {
             Mode::Sparse => Ok((Arms::Sparse(self.bm25.question(text)), vec![])),
             Mode::Dense => {
-                let dense = self.embed(text, deadline).await.map_err(AnswerError::embedder)?;
+                let dense = self.embed(retrieval, deadline).await.map_err(AnswerError::embedder)?;
                 Ok((Arms::Dense(dense), vec![]))
             }
             Mode::Hybrid => {
                 let sparse = self.bm25.question(text);
-                match self.embed(text, deadline).await {
+                match self.embed(retrieval, deadline).await {
                     Ok(dense) => Ok((Arms::Hybrid(dense, sparse), vec![])),
-                    Err(late @ ModelError::Late { .. }) => Err(AnswerError::embedder(late)),
                     Err(error) => {
                         tracing::warn!(error = %crate::api::error::chain(&error), "dense arm skipped");
                         Ok((Arms::Sparse(sparse), vec![Self::DENSE_SKIPPED]))
@@ -101,7 +140,21 @@ impl Retriever {
         }
     }
 
-    async fn embed(&self, text: &str, deadline: Deadline) -> Result<DenseVector, ModelError> {
+    async fn embed(&self, retrieval: &Retrieval, deadline: Deadline) -> Result<DenseVector, ModelError> {
+        let text = retrieval.question.as_str();
+        let known = retrieval.cache.reads().then(|| self.vectors.get(text)).flatten();
+        self.metrics.looked_up("vectors", known.is_some());
+        if let Some(vector) = known {
+            return Ok(vector);
+        }
+        let vector = self.vector(text, deadline).await?;
+        if retrieval.cache.writes() {
+            self.vectors.keep(text, vector.clone());
+        }
+        Ok(vector)
+    }
+
+    async fn vector(&self, text: &str, deadline: Deadline) -> Result<DenseVector, ModelError> {
         let embedded = self.embedder.embed(vec![text.to_owned()], deadline).await;
         self.metrics.called(Dependency::Embedder, embedded.is_ok());
         let garbled = |source: Box<dyn std::error::Error + Send + Sync>| ModelError::Garbled {

@@ -11,6 +11,8 @@ use serde::ser::{SerializeMap, Serializer};
 pub enum Stage {
     /// Waiting for a place.
     Queue,
+    /// Turning a follow-up into a question that stands alone.
+    Rewrite,
     /// Turning the question into vectors.
     Embed,
     /// Searching the generation.
@@ -23,16 +25,30 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of the pipeline.
-    pub const ALL: [Self; 5] = [Self::Queue, Self::Embed, Self::Search, Self::Prompt, Self::Llm];
+    pub const ALL: [Self; 6] =
+        [Self::Queue, Self::Rewrite, Self::Embed, Self::Search, Self::Prompt, Self::Llm];
 
     /// The stage's name in responses, logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queue => "queue",
+            Self::Rewrite => "rewrite",
             Self::Embed => "embed",
             Self::Search => "search",
             Self::Prompt => "prompt",
             Self::Llm => "llm",
+        }
+    }
+
+    /// What happens in the stage, for sentences.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Queue => "waiting for a place",
+            Self::Rewrite => "rewriting the question",
+            Self::Embed => "embedding the question",
+            Self::Search => "searching",
+            Self::Prompt => "choosing the evidence",
+            Self::Llm => "waiting for the language model",
         }
     }
 }

@@ -6,6 +6,7 @@ use lectern_models::error::ModelError;
 use lectern_search::error::SearchError;
 
 use crate::generations::NotServed;
+use crate::timings::Stage;
 
 /// Why a question could not be answered, or a search not be made.
 #[derive(Debug, thiserror::Error)]
@@ -16,12 +17,21 @@ pub enum AnswerError {
         /// When a place may be free.
         retry_after: Duration,
     },
-    /// The deadline passed in the named stage.
-    #[error("the deadline passed while {stage}")]
+    /// Retry later, and less often: others wait, and this tenant has its share of the places.
+    #[error("too many requests of this tenant are waiting")]
+    ShareUsed {
+        /// When a place may be free.
+        retry_after: Duration,
+    },
+    /// The time of a stage was used up.
+    #[error("the deadline passed while {}", stage.doing())]
     Late {
         /// What the time ran out in.
-        stage: &'static str,
+        stage: Stage,
     },
+    /// The client has left: there is nobody to answer.
+    #[error("the client closed the connection")]
+    Abandoned,
     /// No generation can be served under the alias.
     #[error(transparent)]
     NotServed(#[from] NotServed),
@@ -43,7 +53,7 @@ impl AnswerError {
     /// Sorts a failure of the store by reaction.
     pub fn search(error: SearchError) -> Self {
         match error {
-            SearchError::Late => Self::Late { stage: "searching" },
+            SearchError::Late => Self::Late { stage: Stage::Search },
             SearchError::UnknownAlias(alias) => Self::NotServed(NotServed::Unknown(alias)),
             other => Self::Search(other),
         }
@@ -52,7 +62,7 @@ impl AnswerError {
     /// Sorts a failure of the embedder by reaction.
     pub fn embedder(error: ModelError) -> Self {
         match error {
-            ModelError::Late { .. } => Self::Late { stage: "embedding the question" },
+            ModelError::Late { .. } => Self::Late { stage: Stage::Embed },
             other => Self::Embedder(other),
         }
     }
@@ -60,7 +70,7 @@ impl AnswerError {
     /// Sorts a failure of the language model by reaction.
     pub fn llm(error: ModelError) -> Self {
         match error {
-            ModelError::Late { .. } => Self::Late { stage: "waiting for the language model" },
+            ModelError::Late { .. } => Self::Late { stage: Stage::Llm },
             other => Self::Llm(other),
         }
     }

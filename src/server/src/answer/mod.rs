@@ -2,19 +2,23 @@
 //! Knows no protocol: what happens is reported as events.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lectern_resilience::deadline::Deadline;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Work};
 use crate::answer::error::AnswerError;
 use crate::answer::event::{Answer, Event, Source};
 use crate::answer::evidence::Evidence;
+use crate::answer::question::Question;
 use crate::answer::writer::{Draft, Writer};
+use crate::ask::Ask;
+use crate::budget::Budget;
 use crate::config::LimitsSection;
 use crate::flight::EventSink;
 use crate::generations::Served;
 use crate::metrics::Metrics;
-use crate::retrieve::{Retrieval, Retriever};
+use crate::retrieve::Retriever;
 use crate::timings::{Stage, Stopwatch};
 
 pub mod citation;
@@ -41,40 +45,71 @@ pub struct Answerer {
 }
 
 impl Answerer {
+    /// Declared when the language model was late, and the best sentences were quoted instead of its answer.
+    const LLM_TIMEOUT: &str = "llm_timeout";
+    /// Declared when the language model was down, and the configuration prefers quotes to an error.
+    const LLM_UNAVAILABLE: &str = "llm_unavailable";
+
     /// Answers one question from one generation, reporting to `sink` on the way. Does not report the end.
-    pub async fn answer(
-        &self,
-        served: &Served,
-        retrieval: &Retrieval,
-        deadline: Deadline,
-        sink: &EventSink,
-    ) -> Result<Answer, AnswerError> {
+    pub async fn answer(&self, served: &Served, ask: &Ask, sink: &EventSink) -> Result<Answer, AnswerError> {
+        let budget = Budget::for_ask(ask.deadline, Instant::now());
         let mut watch = Stopwatch::start();
-        let admitted = self.admission.admit(deadline).await?;
+        let admitted = self.admission.admit(Work::Ask, ask.caller.tenant(), budget.until(Stage::Queue)).await?;
         watch.lap(Stage::Queue);
-        let retrieved = self.retriever.retrieve(&admitted, served, retrieval, deadline, &mut watch).await?;
-        let evidence = Evidence::select(retrieved.hits, self.limits.evidence_tokens);
+        let retrieved = match self.retriever.known(served, &ask.retrieval) {
+            Some(known) => known,
+            None => self.retriever.retrieve(&admitted, served, &ask.retrieval, &budget, &mut watch).await?,
+        };
+        let evidence = Evidence::select(retrieved.hits.as_ref().clone(), self.limits.evidence_tokens);
         let sources = Arc::new(Source::list(&evidence));
         sink.push(Event::Sources(Arc::clone(&sources)));
         watch.lap(Stage::Prompt);
-        let draft = if evidence.is_empty() {
-            Draft::not_found(sink)
-        } else {
-            self.writer.write(&retrieval.question, &evidence, &self.limits, deadline, sink).await
-        };
+        let draft = self.write(&ask.retrieval.question, &evidence, budget.until(Stage::Llm), sink).await;
         watch.lap(Stage::Llm);
-        let Draft { text, citations, usage, degraded } = draft?;
+        let Draft { text, citations, usage, degraded, model } = draft?;
         let answer = Answer {
             text,
             citations,
             sources,
             generation: served.manifest().generation.clone(),
-            model: self.writer.model().to_owned(),
+            model,
             degraded: [retrieved.degraded, degraded].concat(),
             usage,
             timings: watch.into_timings(),
         };
         self.metrics.stages(&answer.timings);
+        self.metrics.degraded(&answer.degraded);
         Ok(answer)
+    }
+
+    /// Writes the answer. When the model fails before it has said anything, the evidence can still be quoted.
+    async fn write(
+        &self,
+        question: &Question,
+        evidence: &Evidence,
+        deadline: Deadline,
+        sink: &EventSink,
+    ) -> Result<Draft, AnswerError> {
+        if evidence.is_empty() {
+            return Ok(self.writer.not_found(sink));
+        }
+        let error = match self.writer.write(question, evidence, &self.limits, deadline, sink).await {
+            Ok(draft) => return Ok(draft),
+            Err(error) => error,
+        };
+        let instead = match &error {
+            AnswerError::Late { .. } => Self::LLM_TIMEOUT,
+            AnswerError::Llm(cause) if self.limits.quote_when_llm_is_down && cause.is_retryable() => {
+                Self::LLM_UNAVAILABLE
+            }
+            _ => return Err(error),
+        };
+        if sink.has_text() {
+            return Err(error);
+        }
+        tracing::warn!(error = %crate::api::error::chain(&error), "evidence quoted instead");
+        let mut draft = writer::quote(question, evidence, sink);
+        draft.degraded.push(instead);
+        Ok(draft)
     }
 }

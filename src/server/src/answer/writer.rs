@@ -38,16 +38,21 @@ pub struct Draft {
     pub usage: Usage,
     /// What is not as it should be.
     pub degraded: Vec<&'static str>,
+    /// The model that wrote it; [`Writer::EXTRACTIVE`] says that there was none.
+    pub model: String,
 }
 
 impl Draft {
     /// Said when there is no evidence, or none that answers.
     const NOT_FOUND: &str = "I could not find an answer to this in the documents.";
 
-    /// The honest answer when nothing was found; costs no model call.
-    pub fn not_found(sink: &EventSink) -> Result<Self, AnswerError> {
+    fn by(model: &str) -> Self {
+        Self { model: model.to_owned(), ..Self::default() }
+    }
+
+    fn not_found(model: &str, sink: &EventSink) -> Self {
         sink.push(Event::Delta(Self::NOT_FOUND.to_owned()));
-        Ok(Self { text: Self::NOT_FOUND.to_owned(), ..Self::default() })
+        Self { text: Self::NOT_FOUND.to_owned(), ..Self::by(model) }
     }
 
     fn take(&mut self, parts: Vec<Checked>, sink: &EventSink) {
@@ -67,6 +72,8 @@ impl Draft {
 }
 
 impl Writer {
+    /// The name under which evidence is quoted without a model.
+    pub const EXTRACTIVE: &str = "extractive";
     /// Sentences that the extractive answer is made of: enough to answer, few enough to read.
     const SENTENCES: usize = 3;
     /// Declared when the model ran into its token limit.
@@ -77,9 +84,14 @@ impl Writer {
     /// Name of the model; `extractive` says that there is none.
     pub fn model(&self) -> &str {
         match self {
-            Self::Extractive => "extractive",
+            Self::Extractive => Self::EXTRACTIVE,
             Self::Llm(llm, _) => llm.model(),
         }
+    }
+
+    /// The honest answer when nothing was found; costs no model call.
+    pub fn not_found(&self, sink: &EventSink) -> Draft {
+        Draft::not_found(self.model(), sink)
     }
 
     /// Writes the answer, reporting text and citations to `sink` as they come.
@@ -92,7 +104,7 @@ impl Writer {
         sink: &EventSink,
     ) -> Result<Draft, AnswerError> {
         match self {
-            Self::Extractive => quote(question, evidence, sink),
+            Self::Extractive => Ok(quote(question, evidence, sink)),
             Self::Llm(llm, metrics) => {
                 let prompt = Prompt::build(question, evidence, limits.answer_tokens);
                 let written = generate(llm, prompt, evidence, deadline, sink).await;
@@ -103,7 +115,8 @@ impl Writer {
     }
 }
 
-fn quote(question: &Question, evidence: &Evidence, sink: &EventSink) -> Result<Draft, AnswerError> {
+/// The sentences of the evidence that answer best, word for word, without a model.
+pub fn quote(question: &Question, evidence: &Evidence, sink: &EventSink) -> Draft {
     let passages: Vec<Passage<'_>> = evidence
         .pieces()
         .iter()
@@ -111,9 +124,9 @@ fn quote(question: &Question, evidence: &Evidence, sink: &EventSink) -> Result<D
         .collect();
     let extracts = extractive::answer(question.as_str(), &passages, Writer::SENTENCES);
     if extracts.is_empty() {
-        return Draft::not_found(sink);
+        return Draft::not_found(Writer::EXTRACTIVE, sink);
     }
-    let mut draft = Draft::default();
+    let mut draft = Draft::by(Writer::EXTRACTIVE);
     let mut check = CitationCheck::new(evidence);
     for (n, extract) in extracts.iter().enumerate() {
         let Some(piece) = evidence.pieces().get(extract.passage) else { continue };
@@ -122,7 +135,7 @@ fn quote(question: &Question, evidence: &Evidence, sink: &EventSink) -> Result<D
         draft.take(vec![Checked::Text(format!("{space}{} ", extract.text))], sink);
         draft.take(check.cite_sentence(piece.marker, &extract.text), sink);
     }
-    Ok(draft)
+    draft
 }
 
 async fn generate(
@@ -133,7 +146,7 @@ async fn generate(
     sink: &EventSink,
 ) -> Result<Draft, AnswerError> {
     let mut events = llm.chat(prompt.into_request(), deadline).await.map_err(AnswerError::llm)?;
-    let mut draft = Draft::default();
+    let mut draft = Draft::by(llm.model());
     let mut check = CitationCheck::new(evidence);
     while let Some(event) = events.next().await {
         match event.map_err(AnswerError::llm)? {

@@ -43,12 +43,19 @@ pub async fn generations(app: web::Data<App>) -> impl Responder {
 
 /// `GET /v1/admin/cache`: how much is kept.
 pub async fn cache(app: web::Data<App>) -> impl Responder {
-    let (answers, bytes) = app.cache.size();
-    HttpResponse::Ok().json(serde_json::json!({ "answers": answers, "bytes": bytes }))
+    let size = |(entries, bytes): (u64, u64)| serde_json::json!({ "entries": entries, "bytes": bytes });
+    let retriever = &app.answerer.retriever;
+    HttpResponse::Ok().json(serde_json::json!({
+        "answers": size(app.cache.size()),
+        "retrievals": size(retriever.retrievals.size()),
+        "vectors": size(retriever.vectors.size()),
+    }))
 }
 
-/// `DELETE /v1/admin/cache`: forgets all answers.
+/// `DELETE /v1/admin/cache`: forgets everything that is kept.
 pub async fn clear_cache(app: web::Data<App>) -> impl Responder {
     app.cache.clear();
+    app.answerer.retriever.retrievals.clear();
+    app.answerer.retriever.vectors.clear();
     HttpResponse::NoContent().finish()
 }

@@ -1,6 +1,6 @@
 //! `POST /v1/ask`: a cited answer, whole or as a stream of server-sent events.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -18,9 +18,12 @@ use crate::api::observe::RequestId;
 use crate::api::plan::{self, Raw};
 use crate::api::sse;
 use crate::app::App;
-use crate::ask::{Ask, Asking, CacheOutcome, CachePolicy, ask};
+use crate::answer::error::AnswerError;
+use crate::ask::{Ask, Asking, CacheOutcome, ask};
+use crate::cache::CachePolicy;
 use crate::caller::Caller;
-use crate::timings::Timings;
+use crate::connection::Connection;
+use crate::timings::{Timings, milliseconds};
 
 /// Body of `POST /v1/ask`.
 #[derive(Debug, Clone, Deserialize)]
@@ -56,6 +59,8 @@ pub struct AnswerBody<'a> {
     generation: &'a GenerationId,
     model: &'a str,
     cache: CacheOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<f64>,
     degraded: &'a [&'static str],
     usage: UsageBody,
     timings_ms: Timings,
@@ -73,6 +78,8 @@ struct UsageBody {
 pub struct Context {
     /// Where the answer comes from.
     pub outcome: CacheOutcome,
+    /// How old a kept answer is.
+    pub age: Option<Duration>,
     /// Id of this request.
     pub request_id: RequestId,
     /// When this request came in.
@@ -91,6 +98,7 @@ impl<'a> AnswerBody<'a> {
             generation: &answer.generation,
             model: &answer.model,
             cache: context.outcome,
+            age_ms: context.age.map(milliseconds),
             degraded: &answer.degraded,
             usage: UsageBody {
                 prompt_tokens: usage.prompt_tokens,
@@ -113,8 +121,8 @@ pub async fn post(
     let began = Instant::now();
     let streamed = body.0.stream || wants_events(&http);
     let asking = ask(&app.into_inner(), parse(&body.0, caller, &request_id, &http)?).await?;
-    let context = Context { outcome: asking.outcome, request_id, began };
-    if streamed { Ok(sse::respond(asking, context)) } else { whole(asking, &context).await }
+    let context = Context { outcome: asking.outcome, age: asking.age, request_id, began };
+    if streamed { Ok(sse::respond(asking, context, &http)) } else { whole(asking, &context, &http).await }
 }
 
 fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpRequest) -> Result<Ask, Problem> {
@@ -124,15 +132,15 @@ fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpReques
         mode: request.mode,
         limit: request.limit,
         filter: request.filter.as_ref(),
+        cache: request.cache,
     };
     let app = http.app_data::<web::Data<App>>();
-    let config = &app.ok_or_else(|| Problem::from(crate::answer::error::AnswerError::Broken))?.config;
+    let config = &app.ok_or_else(|| Problem::from(AnswerError::Broken))?.config;
     Ok(Ask {
-        caller,
         alias: plan::alias(request.alias.as_deref(), config)?,
-        retrieval: plan::retrieval(&raw)?,
+        retrieval: plan::retrieval(&raw, &caller)?,
         deadline: plan::deadline(request.deadline_ms, config)?,
-        cache: request.cache,
+        caller,
         request_id: id.as_str().to_owned(),
     })
 }
@@ -142,8 +150,10 @@ fn wants_events(http: &HttpRequest) -> bool {
     accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
 }
 
-async fn whole(asking: Asking, context: &Context) -> Result<HttpResponse, Problem> {
-    let answer = asking.finish().await.map_err(|error| Problem::from(error.as_ref()))?;
+/// The answer in one piece. The work is given up when the client leaves, as it is when a stream's body is dropped.
+async fn whole(asking: Asking, context: &Context, http: &HttpRequest) -> Result<HttpResponse, Problem> {
+    let finished = Connection::while_open(http, asking.finish()).await.ok_or(AnswerError::Abandoned)?;
+    let answer = finished.map_err(|error| Problem::from(error.as_ref()))?;
     let mut response = HttpResponse::Ok().json(AnswerBody::of(&answer, context));
     if context.outcome == CacheOutcome::Miss {
         response.extensions_mut().insert(answer.timings.clone());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -22,10 +23,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
-            parse(&bytes).map(Self)
+            let bytes = tokio::time::timeout(SENT_WITHIN, bytes).await.map_err(|_| too_slow())?;
+            parse(&bytes.map_err(|error| unreadable(&error))?).map(Self)
         })
     }
+}
+
+/// Time for sending a body: a question takes one packet, the largest body allowed takes a slow line a few seconds.
+const SENT_WITHIN: Duration = Duration::from_secs(15);
+
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time; send it at once")
 }
 
 fn unreadable(error: &actix_web::Error) -> Problem {

@@ -13,7 +13,9 @@ use lectern_search::error::SearchError;
 use serde::Serialize;
 
 use crate::answer::error::AnswerError;
+use crate::flight::Delivered;
 use crate::generations::NotServed;
+use crate::timings::Stage;
 
 /// A response that is not a success.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     field: Option<String>,
+    stage: Option<&'static str>,
+    delivered: Option<Delivered>,
     retry_after: Option<Duration>,
     cause: Option<String>,
 }
@@ -37,6 +41,10 @@ pub struct ProblemBody<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered: Option<&'a Delivered>,
     request_id: &'a str,
 }
 
@@ -46,7 +54,16 @@ impl Problem {
 
     /// A problem with a stable code and a sentence that is safe to show.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, retry_after: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            field: None,
+            stage: None,
+            delivered: None,
+            retry_after: None,
+            cause: None,
+        }
     }
 
     /// A value that cannot be accepted, with the field that it stands in.
@@ -56,10 +73,28 @@ impl Problem {
         problem
     }
 
+    fn late(stage: Stage) -> Self {
+        let doing = stage.doing();
+        let mut problem = Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline_exceeded",
+            format!("the deadline passed while {doing}; ask with a longer `deadline_ms` or try again"),
+        );
+        problem.stage = Some(stage.name());
+        problem
+    }
+
     fn unavailable(code: &'static str, detail: impl Into<String>, retry_after: Option<Duration>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         problem.retry_after = Some(retry_after.unwrap_or(Self::DEPENDENCY_RETRY));
         problem
+    }
+
+    /// The same, telling the client what it had been sent before the failure.
+    #[must_use]
+    pub fn after(mut self, delivered: Delivered) -> Self {
+        self.delivered = Some(delivered);
+        self
     }
 
     /// The body for one request.
@@ -71,6 +106,8 @@ impl Problem {
             code: self.code,
             detail: &self.detail,
             field: self.field.as_deref(),
+            stage: self.stage,
+            delivered: self.delivered.as_ref(),
             request_id,
         }
     }
@@ -120,10 +157,20 @@ impl From<&AnswerError> for Problem {
             AnswerError::Overloaded { retry_after } => {
                 Self::unavailable("overloaded", "too many requests are under way", Some(*retry_after))
             }
-            AnswerError::Late { stage } => Self::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "deadline_exceeded",
-                format!("the deadline passed while {stage}; ask with a longer `deadline_ms` or try again"),
+            AnswerError::ShareUsed { retry_after } => {
+                let mut problem = Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "share_used",
+                    "too many requests of this tenant are waiting",
+                );
+                problem.retry_after = Some(*retry_after);
+                problem
+            }
+            AnswerError::Late { stage } => Self::late(*stage),
+            AnswerError::Abandoned => Self::new(
+                client_closed_request(),
+                "client_closed_request",
+                "the client closed the connection",
             ),
             AnswerError::NotServed(not_served) => not_served.into(),
             AnswerError::Search(error) => error.into(),
@@ -205,6 +252,11 @@ impl Problem {
     }
 }
 
+/// 499, as nginx writes it to its log: no registered status says that nobody was there to take the response.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
+}
+
 /// An error with all its causes, for the log.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -255,8 +307,9 @@ mod tests {
 
     #[test]
     fn a_late_answer_names_the_stage() {
-        let problem = Problem::from(&AnswerError::Late { stage: "searching" });
+        let problem = Problem::from(&AnswerError::Late { stage: Stage::Search });
         assert_eq!((problem.status.as_u16(), problem.code), (504, "deadline_exceeded"));
         assert!(problem.detail.contains("while searching"));
+        assert_eq!(serde_json::to_value(problem.body("r")).unwrap()["stage"], "search");
     }
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::answer::question::Question;
 use crate::api::error::Problem;
+use crate::cache::CachePolicy;
+use crate::caller::Caller;
 use crate::config::Config;
 use crate::retrieve::Retrieval;
 
@@ -27,16 +29,19 @@ pub struct Raw<'a> {
     pub limit: u64,
     /// Filter on documents and metadata.
     pub filter: Option<&'a Value>,
+    /// What the caches may do.
+    pub cache: CachePolicy,
 }
 
-/// Checks what to look for.
-pub fn retrieval(raw: &Raw<'_>) -> Result<Retrieval, Problem> {
+/// Checks what to look for, among what the caller may see.
+pub fn retrieval(raw: &Raw<'_>, caller: &Caller) -> Result<Retrieval, Problem> {
     let question =
         Question::parse(raw.text).map_err(|bad| Problem::value(raw.text_field, bad.to_string()))?;
     let limit = Limit::parse(raw.limit).map_err(|bad| Problem::value("limit", bad.to_string()))?;
     let filter = raw.filter.map(Filter::parse).transpose();
     let filter = filter.map_err(|bad| Problem::value("filter", bad.to_string()))?;
-    Ok(Retrieval { question, mode: raw.mode, limit, filter })
+    let tenant = caller.tenant().clone();
+    Ok(Retrieval { tenant, question, mode: raw.mode, limit, filter, cache: raw.cache })
 }
 
 /// The alias that is meant: the one named, or the configured one.

@@ -11,12 +11,16 @@ use lectern_search::query::{Hit, Mode, ScoreKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::admission::Work;
 use crate::answer::error::AnswerError;
 use crate::api::body::Body;
 use crate::api::error::Problem;
 use crate::api::plan::{self, Raw};
 use crate::app::App;
+use crate::budget::Budget;
+use crate::cache::CachePolicy;
 use crate::caller::Caller;
+use crate::connection::Connection;
 use crate::generations::Served;
 use crate::retrieve::{Retrieval, Retrieved};
 use crate::timings::{Stage, Stopwatch, Timings};
@@ -34,6 +38,10 @@ pub struct SearchRequest {
     filter: Option<Value>,
     #[serde(default)]
     alias: Option<String>,
+    #[serde(default)]
+    deadline_ms: Option<u64>,
+    #[serde(default)]
+    cache: CachePolicy,
 }
 
 fn default_limit() -> u64 {
@@ -42,39 +50,39 @@ fn default_limit() -> u64 {
 
 /// Response of both.
 #[derive(Debug, Serialize)]
-struct SearchResponse {
-    hits: Vec<HitBody>,
+struct SearchResponse<'a> {
+    hits: Vec<HitBody<'a>>,
     generation: GenerationId,
     degraded: Vec<&'static str>,
     timings_ms: Timings,
 }
 
 #[derive(Debug, Serialize)]
-struct HitBody {
+struct HitBody<'a> {
     chunk_id: ChunkId,
-    document_id: DocumentId,
-    uri: String,
-    title: String,
-    heading_path: Vec<String>,
-    text: String,
+    document_id: &'a DocumentId,
+    uri: &'a str,
+    title: &'a str,
+    heading_path: &'a [String],
+    text: &'a str,
     score: f32,
     score_kind: ScoreKind,
-    metadata: Map<String, Value>,
+    metadata: &'a Map<String, Value>,
 }
 
-impl From<Hit> for HitBody {
-    fn from(hit: Hit) -> Self {
-        let Hit { chunk_id, score, score_kind, payload } = hit;
+impl<'a> From<&'a Hit> for HitBody<'a> {
+    fn from(hit: &'a Hit) -> Self {
+        let payload = &hit.payload;
         Self {
-            chunk_id,
-            document_id: payload.document_id,
-            uri: payload.uri,
-            title: payload.title,
-            heading_path: payload.heading_path,
-            text: payload.text,
-            score,
-            score_kind,
-            metadata: payload.metadata,
+            chunk_id: hit.chunk_id,
+            document_id: &payload.document_id,
+            uri: &payload.uri,
+            title: &payload.title,
+            heading_path: &payload.heading_path,
+            text: &payload.text,
+            score: hit.score,
+            score_kind: hit.score_kind,
+            metadata: &payload.metadata,
         }
     }
 }
@@ -101,20 +109,21 @@ impl Search {
             mode: request.mode,
             limit: request.limit,
             filter: request.filter.as_ref(),
+            cache: request.cache,
         };
         Ok(Self {
-            caller,
             alias: plan::alias(request.alias.as_deref(), &app.config)?,
-            retrieval: plan::retrieval(&raw)?,
-            deadline: plan::deadline(None, &app.config)?,
+            retrieval: plan::retrieval(&raw, &caller)?,
+            deadline: plan::deadline(request.deadline_ms, &app.config)?,
+            caller,
             began: Instant::now(),
         })
     }
 
     /// A weak tag: equal for the same question of the same tenant to the same generation.
     fn etag(&self, generation: &GenerationId) -> String {
-        let Retrieval { question, mode, limit, filter: _ } = &self.retrieval;
-        let search = format!("{mode:?} {}", limit.get());
+        let Retrieval { question, mode, limit, .. } = &self.retrieval;
+        let search = format!("{} {}", mode.name(), limit.get());
         let parts = [self.caller.tenant().as_str(), generation.as_str(), &search, question.as_str()];
         format!("W/\"{}\"", ContentHash::of(&parts))
     }
@@ -124,11 +133,12 @@ impl Search {
 pub async fn post(
     app: web::Data<App>,
     caller: Caller,
+    http: HttpRequest,
     body: Body<SearchRequest>,
 ) -> Result<HttpResponse, Problem> {
     let search = Search::parse(&body.0, "query", caller, &app)?;
     let served = app.generations.served(&search.alias, search.deadline).await.map_err(AnswerError::from)?;
-    let (generation, found, timings) = run(&app, &search, served).await?;
+    let (generation, found, timings) = run(&app, &search, served, &http).await?;
     Ok(respond(generation, found, timings))
 }
 
@@ -141,7 +151,7 @@ pub async fn get(app: web::Data<App>, caller: Caller, http: HttpRequest) -> Resu
     if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {
         return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
     }
-    let (generation, found, timings) = run(&app, &search, served).await?;
+    let (generation, found, timings) = run(&app, &search, served, &http).await?;
     let whole = found.degraded.is_empty().then(|| search.etag(&generation));
     let mut response = respond(generation, found, timings);
     if let Some(Ok(tag)) = whole.map(actix_web::http::header::HeaderValue::try_from) {
@@ -158,6 +168,8 @@ fn read_query(query: &str) -> Result<SearchRequest, Problem> {
         mode: Mode::default(),
         filter: None,
         alias: None,
+        deadline_ms: None,
+        cache: CachePolicy::default(),
     };
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match name.as_ref() {
@@ -180,30 +192,48 @@ fn read_query(query: &str) -> Result<SearchRequest, Problem> {
     Ok(request)
 }
 
-/// Searches the pinned generation, or once more the current one when the pinned one was deleted meanwhile.
+/// Searches for as long as the client is there.
 async fn run(
+    app: &App,
+    search: &Search,
+    served: Served,
+    http: &HttpRequest,
+) -> Result<(GenerationId, Retrieved, Timings), AnswerError> {
+    if let Some(known) = app.answerer.retriever.known(&served, &search.retrieval) {
+        let timings = Timings::default().with_total(search.began.elapsed());
+        return Ok((served.manifest().generation.clone(), known, timings));
+    }
+    let work = search_once_more_when_gone(app, search, served);
+    Connection::while_open(http, work).await.unwrap_or(Err(AnswerError::Abandoned))
+}
+
+/// Searches the pinned generation, or once more the current one when the pinned one was deleted meanwhile.
+async fn search_once_more_when_gone(
     app: &App,
     search: &Search,
     served: Served,
 ) -> Result<(GenerationId, Retrieved, Timings), AnswerError> {
     let mut watch = Stopwatch::start();
-    let admitted = app.answerer.admission.admit(search.deadline).await?;
+    let budget = Budget::for_search(search.deadline, Instant::now());
+    let (tenant, until) = (search.caller.tenant(), budget.until(Stage::Queue));
+    let admitted = app.answerer.admission.admit(Work::Search, tenant, until).await?;
     watch.lap(Stage::Queue);
     let retriever = &app.answerer.retriever;
     let mut pinned = served;
-    let mut found =
-        retriever.retrieve(&admitted, &pinned, &search.retrieval, search.deadline, &mut watch).await;
+    let mut found = retriever.retrieve(&admitted, &pinned, &search.retrieval, &budget, &mut watch).await;
     if matches!(found, Err(AnswerError::Search(SearchError::Gone(_)))) {
         pinned = app.generations.refresh(&search.alias, search.deadline).await?;
-        found = retriever.retrieve(&admitted, &pinned, &search.retrieval, search.deadline, &mut watch).await;
+        found = retriever.retrieve(&admitted, &pinned, &search.retrieval, &budget, &mut watch).await;
     }
     let timings = watch.into_timings();
     app.metrics.stages(&timings);
-    Ok((pinned.manifest().generation.clone(), found?, timings.with_total(search.began.elapsed())))
+    let found = found?;
+    app.metrics.degraded(&found.degraded);
+    Ok((pinned.manifest().generation.clone(), found, timings.with_total(search.began.elapsed())))
 }
 
 fn respond(generation: GenerationId, found: Retrieved, timings: Timings) -> HttpResponse {
-    let hits = found.hits.into_iter().map(HitBody::from).collect();
+    let hits = found.hits.iter().map(HitBody::from).collect();
     let logged = timings.clone();
     let body = SearchResponse { hits, generation, degraded: found.degraded, timings_ms: timings };
     let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(body);

@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::Bytes;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
 use futures::stream::{self, Stream};
 use serde::Serialize;
+use tokio_util::sync::DropGuard;
 
 use crate::answer::event::Event;
 use crate::api::ask::{AnswerBody, Context};
 use crate::api::error::Problem;
+use crate::app::App;
 use crate::ask::{Asking, CacheOutcome};
+use crate::connection::Connection;
 
 /// How long a stream is silent at most: proxies close idle connections after 30 to 60 seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -29,41 +32,49 @@ struct Delta<'a> {
     text: &'a str,
 }
 
-/// The response that follows an ask to its end.
-pub fn respond(asking: Asking, context: Context) -> HttpResponse {
+/// The response that follows an ask to its end. Who does not read it is hung up on: nothing else ends a stream whose client
+/// neither reads nor leaves.
+pub fn respond(asking: Asking, context: Context, http: &HttpRequest) -> HttpResponse {
+    let grace = http.app_data::<web::Data<App>>().map(|app| app.config.http.slow_reader).unwrap_or_default();
+    let last_moment = asking.deadline().extended_by(grace);
+    let guard = http.conn_data::<Connection>().map(|connection| connection.hang_up_at(last_moment));
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(events(asking, context))
+        .streaming(events(asking, context, guard))
 }
 
-fn events(asking: Asking, context: Context) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
+fn events(
+    asking: Asking,
+    context: Context,
+    guard: Option<DropGuard>,
+) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
     let meta = Meta {
         request_id: context.request_id.as_str(),
         generation: asking.generation.as_str(),
         cache: context.outcome,
     };
     let first = frame("meta", &meta);
-    let rest = stream::unfold((asking, context), |(mut asking, context)| async move {
+    let rest = stream::unfold((asking, context, guard), |(mut asking, context, guard)| async move {
         let bytes = match tokio::time::timeout(KEEP_ALIVE, asking.next()).await {
             Err(_) => Bytes::from_static(b": keep-alive\n\n"),
             Ok(None) => return None,
-            Ok(Some(event)) => encode(&event, &context),
+            Ok(Some(event)) => encode(&event, &asking, &context),
         };
-        Some((Ok(bytes), (asking, context)))
+        Some((Ok(bytes), (asking, context, guard)))
     });
     futures::StreamExt::chain(stream::once(async move { Ok(first) }), rest)
 }
 
-fn encode(event: &Event, context: &Context) -> Bytes {
+fn encode(event: &Event, asking: &Asking, context: &Context) -> Bytes {
     match event {
         Event::Sources(sources) => frame("sources", sources.as_ref()),
         Event::Delta(text) => frame("delta", &Delta { text }),
         Event::Citation(citation) => frame("citation", citation),
         Event::Done(answer) => frame("done", &AnswerBody::of(answer, context)),
         Event::Failed(error) => {
-            let problem = Problem::from(error.as_ref());
+            let problem = Problem::from(error.as_ref()).after(asking.delivered().clone());
             problem.log(context.request_id.as_str());
             frame("error", &problem.body(context.request_id.as_str()))
         }

@@ -3,6 +3,7 @@
 //! Never holds a part of an answer, and never an answer that something was missing from.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lectern_schema::identifiers::{ContentHash, GenerationId, TenantId};
 use lectern_search::query::{Limit, Mode};
@@ -39,16 +40,11 @@ pub struct AnswerKeyParts<'a> {
 impl AnswerKey {
     /// The key of these parts under the current prompt.
     pub fn of(parts: &AnswerKeyParts<'_>) -> Self {
-        let mode = match parts.mode {
-            Mode::Hybrid => "hybrid",
-            Mode::Dense => "dense",
-            Mode::Sparse => "sparse",
-        };
         Self(ContentHash::of(&[
             parts.tenant.as_str(),
             parts.generation.as_str(),
             &parts.question.folded(),
-            mode,
+            parts.mode.name(),
             &parts.limit.get().to_string(),
             parts.filter,
             parts.model,
@@ -59,40 +55,63 @@ impl AnswerKey {
 
 /// Whole answers, most recently used, up to a size in bytes.
 #[derive(Debug, Clone)]
-pub struct AnswerCache(Cache<AnswerKey, Arc<Answer>>);
+pub struct AnswerCache {
+    answers: Cache<AnswerKey, Kept>,
+    fresh_for: Duration,
+}
+
+/// An answer and its age.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The answer.
+    pub answer: Arc<Answer>,
+    made: Instant,
+}
+
+impl Kept {
+    /// How long ago the answer was made.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.made)
+    }
+}
 
 impl AnswerCache {
     /// As large as the section says.
     pub fn new(section: &CacheSection) -> Self {
-        let cache = Cache::builder()
+        let answers = Cache::builder()
             .max_capacity(section.answers_bytes)
-            .weigher(|_, answer: &Arc<Answer>| answer.weight())
+            .weigher(|_, kept: &Kept| kept.answer.weight())
             .time_to_live(section.answers_ttl)
             .build();
-        Self(cache)
+        Self { answers, fresh_for: section.answers_fresh }
     }
 
     /// The answer, if it is there.
-    pub fn get(&self, key: &AnswerKey) -> Option<Arc<Answer>> {
-        self.0.get(key)
+    pub fn get(&self, key: &AnswerKey) -> Option<Kept> {
+        self.answers.get(key)
+    }
+
+    /// Whether an answer is so old that it should be made anew behind the client's back.
+    pub fn is_stale(&self, kept: &Kept, now: Instant) -> bool {
+        kept.age(now) >= self.fresh_for
     }
 
     /// Keeps an answer that nothing was missing from.
     pub fn keep(&self, key: AnswerKey, answer: Arc<Answer>) {
         if answer.degraded.is_empty() {
-            self.0.insert(key, answer);
+            self.answers.insert(key, Kept { answer, made: Instant::now() });
         }
     }
 
     /// Answers and bytes that are kept.
     pub fn size(&self) -> (u64, u64) {
-        self.0.run_pending_tasks();
-        (self.0.entry_count(), self.0.weighted_size())
+        self.answers.run_pending_tasks();
+        (self.answers.entry_count(), self.answers.weighted_size())
     }
 
     /// Forgets all answers.
     pub fn clear(&self) {
-        self.0.invalidate_all();
+        self.answers.invalidate_all();
     }
 }
 

@@ -1,0 +1,86 @@
+//! The connection that a request came on, beside the HTTP that is spoken on it: whether the client is still there, and the
+//! means to hang up on one that does not read.
+//! Never reads from it and never writes to it.
+
+use std::any::Any;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use lectern_resilience::deadline::Deadline;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A second handle of a connection's socket. actix-web runs a plain handler to its end when the client has left, and
+/// leaves a stream open as long as its client does not read: this handle is how the server notices the one and ends the
+/// other.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    socket: Arc<std::net::TcpStream>,
+}
+
+impl Connection {
+    /// Puts the handle of a new connection where its requests find it.
+    pub fn remember(io: &dyn Any, data: &mut Extensions) {
+        let socket = io.downcast_ref::<TcpStream>().map(|stream| stream.as_fd().try_clone_to_owned());
+        match socket {
+            Some(Ok(socket)) => {
+                data.insert(Self { socket: Arc::new(socket.into()) });
+            }
+            // The system is out of file descriptors: the request is served, unwatched.
+            Some(Err(error)) => tracing::warn!(%error, "connection not watched"),
+            None => {}
+        }
+    }
+
+    /// What `work` gives, or none when the client closed the connection first; then the work is dropped.
+    pub async fn while_open<F: Future>(request: &HttpRequest, work: F) -> Option<F::Output> {
+        let Some(connection) = request.conn_data::<Self>() else { return Some(work.await) };
+        tokio::select! {
+            biased;
+            output = work => Some(output),
+            () = connection.closed() => None,
+        }
+    }
+
+    /// Resolves when the client has closed the connection, or its sending half: what it asked is not waited for any more.
+    /// Safe to cancel. Does not resolve while the system refuses to watch the socket.
+    async fn closed(&self) {
+        if let Err(error) = self.watch().await {
+            tracing::warn!(%error, "connection not watched");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends the connection at `deadline`, in both directions, unless the guard is dropped before.
+    pub fn hang_up_at(&self, deadline: Deadline) -> DropGuard {
+        let (connection, answered) = (self.clone(), CancellationToken::new());
+        let guard = answered.clone().drop_guard();
+        actix_web::rt::spawn(async move {
+            let late = tokio::time::sleep_until(deadline.instant().into());
+            if answered.run_until_cancelled(late).await.is_some() {
+                tracing::info!("slow reader hung up on");
+                // It fails only when the connection has ended already.
+                let _ = connection.socket.shutdown(Shutdown::Both);
+            }
+        });
+        guard
+    }
+
+    async fn watch(&self) -> io::Result<()> {
+        let watched = AsyncFd::with_interest(self.socket.as_fd(), Interest::READABLE)?;
+        loop {
+            let mut readable = watched.readable().await?;
+            if readable.ready().is_read_closed() {
+                return Ok(());
+            }
+            // The next request is there already, which is no reason to stop this one.
+            readable.clear_ready_matching(Ready::READABLE);
+        }
+    }
+}
