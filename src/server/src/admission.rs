@@ -77,7 +77,9 @@ impl Admission {
         let until = tokio::time::Instant::from_std(deadline.instant());
         match tokio::time::timeout_at(until, waiter).await {
             Ok(Ok(admitted)) => Ok(admitted),
-            Ok(Err(_)) => Err(AnswerError::ShareUsed { retry_after: class.lock().expected_wait(class.places) }),
+            Ok(Err(_)) => {
+                Err(AnswerError::ShareUsed { retry_after: class.lock().expected_wait(class.places) })
+            }
             Err(_) => Err(AnswerError::Overloaded { retry_after: class.lock().expected_wait(class.places) }),
         }
     }
@@ -89,7 +91,9 @@ impl Admission {
         Load {
             running: class.places - state.free,
             waiting: state.queue.len(),
-            saturated: state.refusing_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            saturated: state
+                .refusing_since
+                .map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
         }
     }
 
@@ -328,7 +332,7 @@ mod tests {
         let first = ask(&door, within(5_000)).await.unwrap();
         let before = Instant::now();
         assert!(ask(&door, within(5_000)).await.is_err());
-        let load = door.load(Work::Ask, before + Duration::from_secs(60));
+        let load = door.load(Work::Ask, before + Duration::from_mins(1));
         assert!(load.saturated > Duration::from_secs(50), "{load:?}");
         drop(first);
         assert_eq!(door.load(Work::Ask, Instant::now()).saturated, Duration::ZERO);

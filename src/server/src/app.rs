@@ -89,7 +89,8 @@ impl App {
             Some(llm) => Writer::Llm(llm, Arc::clone(&metrics)),
         };
         let store = lectern_search::connect(&config.store).await?;
-        let retriever = Retriever::new(embedder, Bm25::new(&encoding.sparse)?, &config.cache, Arc::clone(&metrics));
+        let retriever =
+            Retriever::new(embedder, Bm25::new(&encoding.sparse)?, &config.cache, Arc::clone(&metrics));
         Ok(Arc::new(Self {
             generations: Generations::new(store, encoding, Arc::clone(&metrics)),
             answerer: Answerer {

@@ -12,8 +12,7 @@ use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use lectern_resilience::deadline::Deadline;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{Interest, Ready};
+use tokio::io::Interest;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A second handle of a connection's socket. actix-web runs a plain handler to its end when the client has left, and
@@ -44,13 +43,13 @@ impl Connection {
         tokio::select! {
             biased;
             output = work => Some(output),
-            () = connection.closed() => None,
+            () = connection.clone().closed() => None,
         }
     }
 
     /// Resolves when the client has closed the connection, or its sending half: what it asked is not waited for any more.
     /// Safe to cancel. Does not resolve while the system refuses to watch the socket.
-    async fn closed(&self) {
+    pub async fn closed(self) {
         if let Err(error) = self.watch().await {
             tracing::warn!(%error, "connection not watched");
             std::future::pending::<()>().await;
@@ -73,14 +72,11 @@ impl Connection {
     }
 
     async fn watch(&self) -> io::Result<()> {
-        let watched = AsyncFd::with_interest(self.socket.as_fd(), Interest::READABLE)?;
-        loop {
-            let mut readable = watched.readable().await?;
-            if readable.ready().is_read_closed() {
-                return Ok(());
-            }
-            // The next request is there already, which is no reason to stop this one.
-            readable.clear_ready_matching(Ready::READABLE);
+        let watched = TcpStream::from_std(self.socket.try_clone()?)?;
+        while !watched.ready(Interest::READABLE).await?.is_read_closed() {
+            // The next request is there already, which is no reason to stop this one: wait for what comes after it.
+            let _ = watched.try_io::<()>(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
         }
+        Ok(())
     }
 }

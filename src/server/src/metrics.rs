@@ -151,18 +151,18 @@ impl Metrics {
             "Answers by what the cache did: hit, joined, miss",
             self.answers.clone(),
         );
+        registry.register("cache_lookups", "Lookups by cache and outcome: hit, miss", self.lookups.clone());
+        registry.register("degraded", "Responses by what was skipped or replaced", self.degraded.clone());
         registry.register(
-            "cache_lookups",
-            "Lookups by cache and outcome: hit, miss",
-            self.lookups.clone(),
+            "work_running",
+            "Requests that have a place, by class of work",
+            self.running.clone(),
         );
         registry.register(
-            "degraded",
-            "Responses by what was skipped or replaced",
-            self.degraded.clone(),
+            "work_waiting",
+            "Requests that wait for a place, by class of work",
+            self.waiting.clone(),
         );
-        registry.register("work_running", "Requests that have a place, by class of work", self.running.clone());
-        registry.register("work_waiting", "Requests that wait for a place, by class of work", self.waiting.clone());
         registry.register("calls", "Calls by dependency and outcome", self.calls.clone());
         registry.register("requests_in_flight", "Requests under way", self.in_flight.clone());
         registry.register(

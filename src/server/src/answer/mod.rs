@@ -54,7 +54,8 @@ impl Answerer {
     pub async fn answer(&self, served: &Served, ask: &Ask, sink: &EventSink) -> Result<Answer, AnswerError> {
         let budget = Budget::for_ask(ask.deadline, Instant::now());
         let mut watch = Stopwatch::start();
-        let admitted = self.admission.admit(Work::Ask, ask.caller.tenant(), budget.until(Stage::Queue)).await?;
+        let admitted =
+            self.admission.admit(Work::Ask, ask.caller.tenant(), budget.until(Stage::Queue)).await?;
         watch.lap(Stage::Queue);
         let retrieved = match self.retriever.known(served, &ask.retrieval) {
             Some(known) => known,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answer::citation::Citation;
+use crate::answer::error::AnswerError;
 use crate::answer::event::Answer;
 use crate::api::body::Body;
 use crate::api::error::Problem;
@@ -18,7 +19,6 @@ use crate::api::observe::RequestId;
 use crate::api::plan::{self, Raw};
 use crate::api::sse;
 use crate::app::App;
-use crate::answer::error::AnswerError;
 use crate::ask::{Ask, Asking, CacheOutcome, ask};
 use crate::cache::CachePolicy;
 use crate::caller::Caller;

@@ -33,7 +33,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 const SENT_WITHIN: Duration = Duration::from_secs(15);
 
 fn too_slow() -> Problem {
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time; send it at once")
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "body_too_slow",
+        "the body did not arrive in time; send it at once",
+    )
 }
 
 fn unreadable(error: &actix_web::Error) -> Problem {

@@ -24,8 +24,8 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     field: Option<String>,
-    stage: Option<&'static str>,
-    delivered: Option<Delivered>,
+    stage: Option<Stage>,
+    delivered: Option<Box<Delivered>>,
     retry_after: Option<Duration>,
     cause: Option<String>,
 }
@@ -80,7 +80,7 @@ impl Problem {
             "deadline_exceeded",
             format!("the deadline passed while {doing}; ask with a longer `deadline_ms` or try again"),
         );
-        problem.stage = Some(stage.name());
+        problem.stage = Some(stage);
         problem
     }
 
@@ -93,7 +93,7 @@ impl Problem {
     /// The same, telling the client what it had been sent before the failure.
     #[must_use]
     pub fn after(mut self, delivered: Delivered) -> Self {
-        self.delivered = Some(delivered);
+        self.delivered = Some(Box::new(delivered));
         self
     }
 
@@ -106,8 +106,8 @@ impl Problem {
             code: self.code,
             detail: &self.detail,
             field: self.field.as_deref(),
-            stage: self.stage,
-            delivered: self.delivered.as_ref(),
+            stage: self.stage.map(Stage::name),
+            delivered: self.delivered.as_deref(),
             request_id,
         }
     }

@@ -1,6 +1,7 @@
 //! An ask as server-sent events: `meta`, `sources`, `delta`, `citation`, then exactly one of `done` or `error`.
 //! Holds the state of one request only; dropping the body drops its share of the work.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::http::header::CACHE_CONTROL;
@@ -37,32 +38,55 @@ struct Delta<'a> {
 pub fn respond(asking: Asking, context: Context, http: &HttpRequest) -> HttpResponse {
     let grace = http.app_data::<web::Data<App>>().map(|app| app.config.http.slow_reader).unwrap_or_default();
     let last_moment = asking.deadline().extended_by(grace);
-    let guard = http.conn_data::<Connection>().map(|connection| connection.hang_up_at(last_moment));
+    let connection = http.conn_data::<Connection>();
+    let guard = connection.map(|connection| connection.hang_up_at(last_moment));
+    let left: Left = match connection.cloned() {
+        Some(connection) => Box::pin(connection.closed()),
+        None => Box::pin(std::future::pending()),
+    };
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(events(asking, context, guard))
+        .streaming(events(Streaming { asking, context, left, _guard: guard }))
 }
 
-fn events(
+/// Resolves when the client has left: actix-web notices only when it has something to write.
+type Left = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A stream that is being sent.
+struct Streaming {
     asking: Asking,
     context: Context,
-    guard: Option<DropGuard>,
-) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
+    left: Left,
+    _guard: Option<DropGuard>,
+}
+
+impl Streaming {
+    /// The next piece, none after the last and when the client has left.
+    async fn next(&mut self) -> Option<Bytes> {
+        let event = tokio::select! {
+            biased;
+            event = tokio::time::timeout(KEEP_ALIVE, self.asking.next()) => event,
+            () = &mut self.left => return None,
+        };
+        match event {
+            Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),
+            Ok(event) => event.map(|event| encode(&event, &self.asking, &self.context)),
+        }
+    }
+}
+
+fn events(streaming: Streaming) -> impl Stream<Item = Result<Bytes, actix_web::Error>> {
     let meta = Meta {
-        request_id: context.request_id.as_str(),
-        generation: asking.generation.as_str(),
-        cache: context.outcome,
+        request_id: streaming.context.request_id.as_str(),
+        generation: streaming.asking.generation.as_str(),
+        cache: streaming.context.outcome,
     };
     let first = frame("meta", &meta);
-    let rest = stream::unfold((asking, context, guard), |(mut asking, context, guard)| async move {
-        let bytes = match tokio::time::timeout(KEEP_ALIVE, asking.next()).await {
-            Err(_) => Bytes::from_static(b": keep-alive\n\n"),
-            Ok(None) => return None,
-            Ok(Some(event)) => encode(&event, &asking, &context),
-        };
-        Some((Ok(bytes), (asking, context, guard)))
+    let rest = stream::unfold(streaming, async |mut streaming| {
+        let bytes = streaming.next().await?;
+        Some((Ok(bytes), streaming))
     });
     futures::StreamExt::chain(stream::once(async move { Ok(first) }), rest)
 }

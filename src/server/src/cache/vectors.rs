@@ -13,8 +13,8 @@ impl VectorCache {
     /// Room for vectors of so many bytes.
     pub fn new(bytes: u64) -> Self {
         let weigh = |_: &ContentHash, vector: &DenseVector| {
-            let numbers = vector.as_slice().len() * size_of::<f32>();
-            u32::try_from(numbers + size_of::<ContentHash>()).unwrap_or(u32::MAX)
+            let bytes = size_of_val(vector.as_slice()) + size_of::<ContentHash>();
+            u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(bytes).weigher(weigh).build())
     }

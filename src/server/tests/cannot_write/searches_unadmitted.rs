@@ -1,7 +1,7 @@
 //! Nothing is searched without a place: only the door makes an `Admitted`.
-// error: E0451 field `_place` of struct `Admitted` is private
+// error: E0451 fields `class` and `began` of struct `Admitted` are private
 use lectern_server::admission::Admitted;
 
 fn main() {
-    let _forged = Admitted { _place: unimplemented!() };
+    let _forged = Admitted { class: None, began: unimplemented!() };
 }
