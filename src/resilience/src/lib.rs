@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod bulkhead;
+pub mod call;
 pub mod config;
 pub mod deadline;
 pub mod rate;
