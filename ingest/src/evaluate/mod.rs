@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::chunk::ChunkPayload;
 use lectern_schema::embedding::DenseVector;
@@ -140,7 +141,7 @@ impl Evaluator {
         let writer = crate::store::connect(&store)?;
         let (documents, questions) = (count(dataset.documents.len()), count(dataset.questions.len()));
         let (manifest, mut embedded) = self.build(writer.as_ref(), dataset.documents).await?;
-        let reader = lectern_search::connect(&store).await?;
+        let reader = lectern_search::connect(&store, &RetrySection::default()).await?;
         let deadline = Deadline::after(Instant::now(), SEARCH_BOUND);
         let collection = reader.open(&manifest.generation, &self.encoder.encoding, deadline).await?;
         let (asked, newly) = self.embedded_questions(dataset.questions).await?;

@@ -43,10 +43,11 @@ impl Deadline {
         Self(self.0 + grace.min(Self::FARTHEST))
     }
 
-    /// This deadline, earlier by what later stages need.
+    /// This deadline without what later stages need: the bound of a stage that must leave them their time. `now` when
+    /// less is left than they need.
     #[must_use]
-    pub fn leaving(self, reserve: Duration) -> Self {
-        Self(self.0.checked_sub(reserve).unwrap_or(self.0))
+    pub fn leaving(self, now: Instant, reserve: Duration) -> Self {
+        Self(now + self.remaining(now).saturating_sub(reserve))
     }
 }
 
@@ -72,6 +73,18 @@ mod tests {
             request.at_most(now, Duration::from_secs(1)),
             Deadline::after(now, Duration::from_secs(1))
         );
+    }
+
+    #[test]
+    fn a_stage_leaves_later_ones_their_time() {
+        let now = Instant::now();
+        let request = Deadline::after(now, Duration::from_secs(5));
+        let stage = request.leaving(now, Duration::from_secs(2));
+        assert_eq!(stage.remaining(now), Duration::from_secs(3));
+        assert!(request.leaving(now, Duration::from_secs(5)).has_passed(now));
+        assert!(request.leaving(now, Duration::MAX).has_passed(now));
+        let late = now + Duration::from_secs(9);
+        assert_eq!(request.leaving(late, Duration::from_secs(1)).remaining(late), Duration::ZERO);
     }
 
     #[test]

@@ -1,5 +1,14 @@
-//! Policies of bounded work, as plain state machines.
-//! Reads no clock and does no I/O: every method takes "now".
+//! Policies of bounded work, as plain state machines, and [`upstream`], which makes calls by them.
+//! Only `upstream` and `bulkhead` wait, and never without a bound; all others read no clock: "now" is an argument.
 
+pub mod backoff;
+pub mod breaker;
+pub mod bulkhead;
+pub mod call;
+pub mod config;
 pub mod deadline;
 pub mod fair_queue;
+pub mod rate;
+pub mod retry_budget;
+mod trailing;
+pub mod upstream;

@@ -1,6 +1,7 @@
 //! The `store` section of the configuration.
 //! Never reads it from anywhere: `boot` does.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use lectern_schema::identifiers::AliasName;
@@ -20,6 +21,8 @@ pub struct StoreSection {
     pub url: Option<Url>,
     /// Key of Qdrant; the server needs a read-only one.
     pub api_key: Option<SecretString>,
+    /// Calls to Qdrant under way at once.
+    pub concurrency: NonZeroUsize,
     /// The alias that is served, and ingested into, when a request names none.
     pub alias: AliasName,
 }
@@ -55,6 +58,7 @@ impl Default for StoreSection {
             path: PathBuf::from("./data"),
             url: None,
             api_key: None,
+            concurrency: NonZeroUsize::MIN.saturating_add(127),
             alias: AliasName::default(),
         }
     }

@@ -1,5 +1,8 @@
 //! What can go wrong while reading a store, split by what the caller can do.
 
+use std::time::Duration;
+
+use lectern_resilience::call::{CallError, Fault, Verdict};
 use lectern_schema::fingerprint::Mismatch;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 
@@ -17,6 +20,12 @@ pub enum SearchError {
     /// Retry, or degrade.
     #[error("the vector store did not answer within its deadline")]
     Late,
+    /// The store was not asked: it failed too often, or has all that it may be asked at once.
+    #[error("the vector store is left alone for now")]
+    Resting {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The store is down or overloaded: retry later.
     #[error("the vector store is unavailable")]
     Unavailable(#[source] Cause),
@@ -39,6 +48,30 @@ impl SearchError {
 
     pub(crate) fn garbled(cause: impl Into<Cause>) -> Self {
         Self::Garbled(cause.into())
+    }
+}
+
+impl Fault for SearchError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Unavailable(_) => Verdict::Broken,
+            Self::Late => Verdict::TimedOut,
+            Self::Resting { retry_after } => Verdict::Limited { retry_after: Some(*retry_after) },
+            Self::UnknownAlias(_) | Self::Gone(_) | Self::Refused(_) | Self::Garbled(_) => Verdict::Final,
+        }
+    }
+}
+
+impl From<CallError<Self>> for SearchError {
+    fn from(error: CallError<Self>) -> Self {
+        match error {
+            CallError::Failed(error) => error,
+            CallError::Late => Self::Late,
+            CallError::Open { retry_after } | CallError::Limited { retry_after } => {
+                Self::Resting { retry_after }
+            }
+            CallError::Full => Self::Resting { retry_after: Duration::from_secs(1) },
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
@@ -64,9 +65,9 @@ pub trait Collection: Debug + Send + Sync {
     clippy::unused_async,
     reason = "callers wait already for the day that a store must be asked something first"
 )]
-pub async fn connect(section: &StoreSection) -> Result<Arc<dyn Search>, BadStore> {
+pub async fn connect(section: &StoreSection, retry: &RetrySection) -> Result<Arc<dyn Search>, BadStore> {
     Ok(match section.kind {
         StoreKind::Embedded => Arc::new(EmbeddedStore::new(&section.path)),
-        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section)?),
+        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section, retry)?),
     })
 }

@@ -88,7 +88,7 @@ impl App {
             None => Writer::Extractive,
             Some(llm) => Writer::Llm(llm, Arc::clone(&metrics)),
         };
-        let store = lectern_search::connect(&config.store).await?;
+        let store = lectern_search::connect(&config.store, &config.retry).await?;
         let retriever =
             Retriever::new(embedder, Bm25::new(&encoding.sparse)?, &config.cache, Arc::clone(&metrics));
         Ok(Arc::new(Self {

@@ -11,6 +11,7 @@ use crate::timings::Stage;
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     deadline: Deadline,
+    began: Instant,
     total: Duration,
     stages: &'static [Need],
 }
@@ -35,12 +36,12 @@ impl Budget {
 
     /// The budget of a search that must end by `deadline`.
     pub fn for_search(deadline: Deadline, now: Instant) -> Self {
-        Self { deadline, total: deadline.remaining(now), stages: Self::SEARCH }
+        Self { deadline, began: now, total: deadline.remaining(now), stages: Self::SEARCH }
     }
 
     /// The budget of an ask that must end by `deadline`.
     pub fn for_ask(deadline: Deadline, now: Instant) -> Self {
-        Self { deadline, total: deadline.remaining(now), stages: Self::ASK }
+        Self { deadline, began: now, total: deadline.remaining(now), stages: Self::ASK }
     }
 
     /// When the whole request must have ended.
@@ -53,7 +54,7 @@ impl Budget {
         let later = self.stages.iter().rev().take_while(|(other, _)| *other != stage);
         let percent: u32 = later.map(|(_, percent)| percent).sum();
         let respond = Self::TO_RESPOND.min(self.total / 20);
-        self.deadline.leaving(self.total * percent / 100 + respond)
+        self.deadline.leaving(self.began, self.total * percent / 100 + respond)
     }
 
     /// Whether an optional stage may still begin: what it needs itself is there beside what later stages need.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use lectern_ingest::store::{self, Point, StoreError, WriteStore};
+use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::chunk::ChunkPayload;
 use lectern_schema::embedding::{DenseVector, SparseVector};
@@ -79,7 +80,7 @@ impl Fixture {
     async fn new(write: &StoreSection, read: &StoreSection, alias: &str, home: Home) -> Self {
         Self {
             write: store::connect(write).unwrap(),
-            read: lectern_search::connect(read).await.unwrap(),
+            read: lectern_search::connect(read, &RetrySection::default()).await.unwrap(),
             alias: AliasName::parse(alias).unwrap(),
             home,
             named: AtomicI64::new(0),

@@ -13,21 +13,21 @@ use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::{CountPoints, ScoredPoint};
 use qdrant_client::{Payload, Qdrant};
 
-use super::request;
-use super::status::{of_generation, within};
+use super::status::of_generation;
+use super::{Connection, request};
 use crate::Collection;
 use crate::error::SearchError;
 use crate::query::{Hit, Query, ScoreKind};
 
 /// An open generation.
 pub(super) struct QdrantCollection {
-    client: Arc<Qdrant>,
+    connection: Connection,
     manifest: Manifest,
 }
 
 impl QdrantCollection {
-    pub(super) fn new(client: Arc<Qdrant>, manifest: Manifest) -> Self {
-        Self { client, manifest }
+    pub(super) fn new(connection: Connection, manifest: Manifest) -> Self {
+        Self { connection, manifest }
     }
 
     async fn find(&self, query: &Query, deadline: Deadline) -> Result<Vec<Hit>, SearchError> {
@@ -36,10 +36,14 @@ impl QdrantCollection {
         let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
-        // Boxed: the client's future is 20 KB, and would be moved with each of the futures around it.
-        let response = within(deadline, Box::pin(self.client.query(request)))
-            .await?
-            .map_err(|fault| of_generation(fault, &self.manifest.generation))?;
+        let call = |client: Arc<Qdrant>| {
+            let request = request.clone();
+            async move {
+                let answer = client.query(request).await;
+                answer.map_err(|fault| of_generation(fault, &self.manifest.generation))
+            }
+        };
+        let response = self.connection.call(deadline, call).await?;
         let hits = response.result.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
         Ok(query.best(hits))
     }
@@ -51,9 +55,14 @@ impl QdrantCollection {
             timeout: Some(seconds_left(deadline)?),
             ..CountPoints::default()
         };
-        let response = within(deadline, self.client.count(request))
-            .await?
-            .map_err(|fault| of_generation(fault, &self.manifest.generation))?;
+        let call = |client: Arc<Qdrant>| {
+            let request = request.clone();
+            async move {
+                let answer = client.count(request).await;
+                answer.map_err(|fault| of_generation(fault, &self.manifest.generation))
+            }
+        };
+        let response = self.connection.call(deadline, call).await?;
         let counted = response.result.ok_or_else(|| SearchError::garbled("no count in the answer"))?;
         Ok(counted.count)
     }

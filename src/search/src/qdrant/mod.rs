@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use lectern_resilience::call::Allowance;
+use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::upstream::{Bounds, Upstream};
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
@@ -18,7 +21,6 @@ use secrecy::ExposeSecret as _;
 use crate::config::{BadStore, StoreSection};
 use crate::error::{OpenError, SearchError};
 use crate::qdrant::collection::QdrantCollection;
-use crate::qdrant::status::within;
 use crate::{Collection, Search, manifest};
 
 mod collection;
@@ -33,14 +35,34 @@ const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// Connections. Each carries many calls at once; several spread their decoding over cores.
 const CONNECTIONS: usize = 4;
 
+/// The client, and the policies by which it is called. Clones are handles.
+#[derive(Clone)]
+struct Connection {
+    client: Arc<Qdrant>,
+    upstream: Upstream,
+}
+
+impl Connection {
+    /// Makes a call, again where that may help, bounded by `deadline`.
+    async fn call<T, F: Future<Output = Result<T, SearchError>>>(
+        &self,
+        deadline: Deadline,
+        call: impl Fn(Arc<Qdrant>) -> F,
+    ) -> Result<T, SearchError> {
+        // Boxed: the client's futures are 20 KB, and would be moved with each of the futures around them.
+        let work = |_| Box::pin(call(Arc::clone(&self.client)));
+        Ok(self.upstream.call(Allowance::until(deadline), work).await?)
+    }
+}
+
 /// A Qdrant server, for reading.
 pub struct QdrantStore {
-    client: Arc<Qdrant>,
+    connection: Connection,
 }
 
 impl QdrantStore {
     /// Prepares the client. Connects with the first request, so that the server starts while Qdrant is down.
-    pub fn connect(section: &StoreSection) -> Result<Self, BadStore> {
+    pub fn connect(section: &StoreSection, retry: &RetrySection) -> Result<Self, BadStore> {
         let url = section.url.as_ref().ok_or(BadStore::UrlMissing)?;
         let mut config = Qdrant::from_url(url.as_str())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -52,7 +74,8 @@ impl QdrantStore {
             config.set_api_key(key.expose_secret());
         }
         let client = config.build().map_err(|fault| BadStore::Url(Box::new(fault)))?;
-        Ok(Self { client: Arc::new(client) })
+        let upstream = Upstream::new("store", retry, Bounds::concurrency(section.concurrency.get()));
+        Ok(Self { connection: Connection { client: Arc::new(client), upstream } })
     }
 
     async fn resolve_alias(
@@ -60,7 +83,8 @@ impl QdrantStore {
         alias: &AliasName,
         deadline: Deadline,
     ) -> Result<GenerationId, SearchError> {
-        let listed = within(deadline, self.client.list_aliases()).await?.map_err(status::of_store)?;
+        let call = async |client: Arc<Qdrant>| client.list_aliases().await.map_err(status::of_store);
+        let listed = self.connection.call(deadline, call).await?;
         let target = listed.aliases.into_iter().find(|known| known.alias_name == alias.as_str());
         let target = target.ok_or_else(|| SearchError::UnknownAlias(alias.clone()))?;
         GenerationId::parse(&target.collection_name).map_err(SearchError::garbled)
@@ -72,14 +96,16 @@ impl QdrantStore {
         encoding: &Encoding,
         deadline: Deadline,
     ) -> Result<Arc<dyn Collection>, OpenError> {
-        let request = GetCollectionInfoRequest { collection_name: generation.to_string() };
-        let response = within(deadline, self.client.collection_info(request))
-            .await?
-            .map_err(|fault| status::of_generation(fault, generation))?;
+        let call = async |client: Arc<Qdrant>| {
+            let request = GetCollectionInfoRequest { collection_name: generation.to_string() };
+            let answer = client.collection_info(request).await;
+            answer.map_err(|fault| status::of_generation(fault, generation))
+        };
+        let response = self.connection.call(deadline, call).await?;
         let info = response.result.ok_or_else(|| SearchError::garbled("no collection in the answer"))?;
         let manifest = stored_manifest(generation, &info)?;
         manifest::check(&manifest, encoding)?;
-        Ok(Arc::new(QdrantCollection::new(Arc::clone(&self.client), manifest)))
+        Ok(Arc::new(QdrantCollection::new(self.connection.clone(), manifest)))
     }
 }
 
@@ -129,7 +155,12 @@ mod tests {
     #[test]
     fn a_missing_address_is_named() {
         let section = StoreSection { kind: StoreKind::Qdrant, ..StoreSection::default() };
-        assert!(QdrantStore::connect(&section).unwrap_err().to_string().contains("`store.url` is missing"));
+        assert!(
+            QdrantStore::connect(&section, &RetrySection::default())
+                .unwrap_err()
+                .to_string()
+                .contains("`store.url` is missing")
+        );
     }
 
     #[tokio::test]
@@ -143,7 +174,7 @@ mod tests {
             api_key: Some("planted-secret".to_owned().into()),
             ..StoreSection::default()
         };
-        let store = QdrantStore::connect(&section).unwrap();
+        let store = QdrantStore::connect(&section, &RetrySection::default()).unwrap();
         let deadline = Deadline::after(std::time::Instant::now(), Duration::from_secs(5));
         let refused = store.resolve(&AliasName::parse("docs").unwrap(), deadline).await.unwrap_err();
         assert!(matches!(refused, SearchError::Unavailable(_)), "{refused:?}");
@@ -155,7 +186,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let section = StoreSection { kind: StoreKind::Qdrant, url: Some(url), ..StoreSection::default() };
-        let store = QdrantStore::connect(&section).unwrap();
+        let store = QdrantStore::connect(&section, &RetrySection::default()).unwrap();
         let deadline = Deadline::after(std::time::Instant::now(), Duration::from_millis(50));
         let late = store.resolve(&AliasName::parse("docs").unwrap(), deadline).await.unwrap_err();
         assert!(matches!(late, SearchError::Late), "{late:?}");

@@ -1,13 +1,8 @@
 //! What Qdrant's failures mean to a caller.
 //! Never shows a status to clients: it travels as the cause.
 
-use std::future::Future;
-use std::time::Instant;
-
-use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::GenerationId;
 use qdrant_client::QdrantError;
-use tokio::time::timeout_at;
 
 use crate::error::SearchError;
 
@@ -38,14 +33,6 @@ pub fn reaction(code: i32) -> Reaction {
         // itself uses for a connection that it cannot make.
         _ => Reaction::Unavailable,
     }
-}
-
-/// The result of a call, or `Late`. No call is begun for which no time is left.
-pub(super) async fn within<T>(deadline: Deadline, call: impl Future<Output = T>) -> Result<T, SearchError> {
-    if deadline.has_passed(Instant::now()) {
-        return Err(SearchError::Late);
-    }
-    timeout_at(deadline.instant().into(), call).await.map_err(|_| SearchError::Late)
 }
 
 /// A failure of a call that names no generation.

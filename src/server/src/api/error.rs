@@ -224,6 +224,9 @@ impl From<&SearchError> for Problem {
                 "the generation was deleted while it was being searched; try again",
                 None,
             ),
+            SearchError::Resting { retry_after } => {
+                Self::unavailable("store_unavailable", "the vector store is unavailable", Some(*retry_after))
+            }
             SearchError::Late | SearchError::Unavailable(_) | SearchError::UnknownAlias(_) => {
                 Self::unavailable("store_unavailable", "the vector store is unavailable", None)
             }
