@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lectern_boot::config::{Loader, fields_of};
+use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
-use lectern_ingest::registry::config::SqlSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_search::config::StoreSection;
 use lectern_server::config::{CacheSection, HttpSection, LimitsSection};
