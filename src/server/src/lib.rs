@@ -14,4 +14,5 @@ pub mod flight;
 pub mod generations;
 pub mod metrics;
 pub mod retrieve;
+pub mod sessions;
 pub mod timings;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::answer::error::AnswerError;
 use crate::generations::NotServed;
+use crate::sessions::error::SessionError;
 
 /// A response that is not a success.
 #[derive(Debug, Clone)]
@@ -60,6 +61,14 @@ impl Problem {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         problem.retry_after = Some(retry_after.unwrap_or(Self::DEPENDENCY_RETRY));
         problem
+    }
+
+    fn late(stage: &str) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline_exceeded",
+            format!("the deadline passed while {stage}; ask with a longer `deadline_ms` or try again"),
+        )
     }
 
     /// The body for one request.
@@ -120,11 +129,7 @@ impl From<&AnswerError> for Problem {
             AnswerError::Overloaded { retry_after } => {
                 Self::unavailable("overloaded", "too many requests are under way", Some(*retry_after))
             }
-            AnswerError::Late { stage } => Self::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "deadline_exceeded",
-                format!("the deadline passed while {stage}; ask with a longer `deadline_ms` or try again"),
-            ),
+            AnswerError::Late { stage } => Self::late(stage),
             AnswerError::NotServed(not_served) => not_served.into(),
             AnswerError::Search(error) => error.into(),
             AnswerError::Embedder(error) => {
@@ -133,6 +138,7 @@ impl From<&AnswerError> for Problem {
             AnswerError::Llm(error) => {
                 Self::model("llm_unavailable", "llm_failed", "the language model", error)
             }
+            AnswerError::Session(error) => error.into(),
             AnswerError::Broken => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -163,6 +169,38 @@ impl From<&NotServed> for Problem {
                 Self::unavailable("store_unavailable", "the vector store is unavailable", None)
             }
         }
+    }
+}
+
+impl From<&SessionError> for Problem {
+    fn from(error: &SessionError) -> Self {
+        let mut problem = match error {
+            SessionError::Unknown => Self::new(
+                StatusCode::NOT_FOUND,
+                "unknown_session",
+                "there is no such session; it may have expired or been erased; begin one with `POST /v1/sessions`",
+            ),
+            SessionError::Crowded => Self::new(
+                StatusCode::CONFLICT,
+                "session_busy",
+                "too many questions of this session are waiting for their answers; ask again when one has come",
+            ),
+            SessionError::Late { stage } => Self::late(stage),
+            SessionError::Closed | SessionError::Unavailable(_) => {
+                Self::unavailable("sql_unavailable", "the session database is unavailable", None)
+            }
+            SessionError::Lost | SessionError::Damaged(_) => {
+                Self::unavailable("sql_failed", "the session database did not answer as it should", None)
+            }
+        };
+        problem.cause = Some(chain(error));
+        problem
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        Self::from(&error)
     }
 }
 
