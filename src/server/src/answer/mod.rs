@@ -21,8 +21,10 @@ pub mod citation;
 pub mod error;
 pub mod event;
 pub mod evidence;
+pub mod followup;
 pub mod prompt;
 pub mod question;
+pub mod rewrite;
 pub mod writer;
 
 /// Everything that answers are made with.
