@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::answer::Answerer;
+use crate::answer::rewrite::Rewrite;
 use crate::answer::writer::Writer;
 use crate::api;
 use crate::cache::AnswerCache;
@@ -102,6 +103,7 @@ impl App {
                 admission: Admission::new(&config.limits),
                 retriever,
                 writer,
+                rewrite: Rewrite::new(config.session.rewrite),
                 limits: config.limits.clone(),
                 metrics: Arc::clone(&metrics),
             },

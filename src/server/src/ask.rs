@@ -16,6 +16,10 @@ use crate::caller::Caller;
 use crate::flight::{EventSink, Found, Subscription};
 use crate::generations::Served;
 use crate::retrieve::Retrieval;
+use crate::sessions::history::History;
+use crate::sessions::id::SessionId;
+use crate::sessions::recording::Recording;
+use crate::sessions::turn::{OpenTurn, TurnRequest};
 
 /// An ask whose every part was checked.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Ask {
     pub alias: AliasName,
     /// What to look for.
     pub retrieval: Retrieval,
+    /// In which session.
+    pub session: Option<SessionId>,
     /// Until when.
     pub deadline: Deadline,
     /// What the cache may do.
@@ -77,6 +83,7 @@ pub struct Asking {
     /// Where the answer comes from.
     pub outcome: CacheOutcome,
     events: Events,
+    recording: Recording,
     deadline: Deadline,
 }
 
@@ -91,6 +98,17 @@ impl Asking {
     /// The next event; `None` after the last. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
     /// deadline at the latest. Safe to cancel.
     pub async fn next(&mut self) -> Option<Event> {
+        if !self.recording.has_ended() {
+            let event = self.next_of_work().await?;
+            if !event.is_last() {
+                return Some(event);
+            }
+            self.recording.end(event, self.outcome != CacheOutcome::Hit);
+        }
+        self.recording.ended(self.deadline).await
+    }
+
+    async fn next_of_work(&mut self) -> Option<Event> {
         let event = match &mut self.events {
             Events::Ended => return None,
             Events::Kept(events) => events.pop_front().unwrap_or_else(|| failed(AnswerError::Broken)),
@@ -121,6 +139,20 @@ impl Asking {
     }
 }
 
+impl Drop for Asking {
+    /// An answer that was made is saved, whether or not the one who asked has stayed to read it.
+    fn drop(&mut self) {
+        let end = match &self.events {
+            Events::Kept(events) => events.back().cloned(),
+            Events::Coming(subscription) => subscription.newest(),
+            Events::Ended => None,
+        };
+        if let Some(done @ Event::Done(_)) = end {
+            self.recording.end(done, self.outcome != CacheOutcome::Hit);
+        }
+    }
+}
+
 fn failed(error: AnswerError) -> Event {
     Event::Failed(Arc::new(error))
 }
@@ -134,14 +166,19 @@ fn replay(answer: Arc<Answer>) -> VecDeque<Event> {
     events
 }
 
-/// Begins to answer. Fails only when the alias has no generation; everything later is an event.
+/// Begins to answer, behind the questions that its session is busy with. Fails only when that session cannot be used or
+/// the alias has no generation; everything later is an event.
 pub async fn ask(app: &Arc<App>, ask: Ask) -> Result<Asking, AnswerError> {
+    let turn = app.begin_turn(&ask).await?;
+    let history = turn.as_ref().map(OpenTurn::history).unwrap_or_default();
+    let recording = Recording::of(Arc::clone(&app.sessions), turn);
     let served = app.generations.served(&ask.alias, ask.deadline).await?;
     let generation = served.manifest().generation.clone();
     let (deadline, policy) = (ask.deadline, ask.cache);
-    let work = |sink| Arc::clone(app).work(ask.clone(), served, sink);
+    let key = app.key(&ask, &history, &generation);
+    let work = |sink| Arc::clone(app).work((ask.clone(), history), served, sink);
     let (outcome, events) = match policy {
-        CachePolicy::Use => match app.flights.find(app.key(&ask, &generation), &app.cache, work) {
+        CachePolicy::Use => match app.flights.find(key, &app.cache, work) {
             Found::Cached(answer) => (CacheOutcome::Hit, Events::Kept(replay(answer))),
             Found::Joined(subscription) => (CacheOutcome::Joined, Events::Coming(subscription)),
             Found::Started(subscription) => (CacheOutcome::Miss, Events::Coming(subscription)),
@@ -151,16 +188,28 @@ pub async fn ask(app: &Arc<App>, ask: Ask) -> Result<Asking, AnswerError> {
         }
     };
     app.metrics.answered(outcome.name());
-    Ok(Asking { generation, outcome, events, deadline })
+    Ok(Asking { generation, outcome, events, recording, deadline })
 }
 
 impl App {
-    fn key(&self, ask: &Ask, generation: &GenerationId) -> AnswerKey {
+    async fn begin_turn(&self, ask: &Ask) -> Result<Option<OpenTurn>, AnswerError> {
+        let Some(session) = ask.session else { return Ok(None) };
+        let request = TurnRequest {
+            session,
+            tenant: ask.caller.tenant().clone(),
+            request_id: ask.request_id.clone(),
+            question: ask.retrieval.question.as_str().to_owned(),
+        };
+        Ok(Some(self.sessions.begin_turn(request, ask.deadline).await?))
+    }
+
+    fn key(&self, ask: &Ask, history: &History, generation: &GenerationId) -> AnswerKey {
         let filter = ask.retrieval.filter.as_ref().map(lectern_search::filter::Filter::canonical);
         AnswerKey::of(&AnswerKeyParts {
             tenant: ask.caller.tenant(),
             generation,
             question: &ask.retrieval.question,
+            history: &history.digest(),
             mode: ask.retrieval.mode,
             limit: ask.retrieval.limit,
             filter: filter.as_deref().unwrap_or_default(),
@@ -169,12 +218,12 @@ impl App {
     }
 
     /// The work behind an ask: makes the answer, keeps it, and only then reports the end.
-    async fn work(self: Arc<Self>, ask: Ask, served: Served, sink: EventSink) {
-        match self.answer_once_more_when_gone(&ask, served, &sink).await {
+    async fn work(self: Arc<Self>, (ask, history): (Ask, Arc<History>), served: Served, sink: EventSink) {
+        match self.answer_once_more_when_gone((&ask, &history), served, &sink).await {
             Ok(answer) => {
                 let answer = Arc::new(answer);
                 if ask.cache != CachePolicy::Off {
-                    self.cache.keep(self.key(&ask, &answer.generation), Arc::clone(&answer));
+                    self.cache.keep(self.key(&ask, &history, &answer.generation), Arc::clone(&answer));
                 }
                 answer.log(&ask.request_id);
                 sink.push(Event::Done(answer));
@@ -187,14 +236,14 @@ impl App {
     /// whole question is asked again from the one that the alias points at now.
     async fn answer_once_more_when_gone(
         &self,
-        ask: &Ask,
+        (ask, history): (&Ask, &History),
         served: Served,
         sink: &EventSink,
     ) -> Result<Answer, AnswerError> {
-        match self.answerer.answer(&served, &ask.retrieval, ask.deadline, sink).await {
+        match self.answerer.answer(&served, (&ask.retrieval, history), ask.deadline, sink).await {
             Err(AnswerError::Search(SearchError::Gone(_))) => {
                 let fresh = self.generations.refresh(&ask.alias, ask.deadline).await?;
-                self.answerer.answer(&fresh, &ask.retrieval, ask.deadline, sink).await
+                self.answerer.answer(&fresh, (&ask.retrieval, history), ask.deadline, sink).await
             }
             other => other,
         }

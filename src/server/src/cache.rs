@@ -26,6 +26,8 @@ pub struct AnswerKeyParts<'a> {
     pub generation: &'a GenerationId,
     /// The question.
     pub question: &'a Question,
+    /// What was said before it, as a digest; empty when nothing was.
+    pub history: &'a str,
     /// How it is searched.
     pub mode: Mode,
     /// How many chunks are retrieved.
@@ -48,6 +50,7 @@ impl AnswerKey {
             parts.tenant.as_str(),
             parts.generation.as_str(),
             &parts.question.folded(),
+            parts.history,
             mode,
             &parts.limit.get().to_string(),
             parts.filter,
@@ -111,6 +114,7 @@ mod tests {
             tenant: &tenant,
             generation: &generation,
             question: &question,
+            history: "",
             mode: Mode::Hybrid,
             limit: Limit::parse(5).unwrap(),
             filter: "",
@@ -122,6 +126,7 @@ mod tests {
             AnswerKeyParts { tenant: &other_tenant, ..base() },
             AnswerKeyParts { generation: &next, ..base() },
             AnswerKeyParts { question: &other, ..base() },
+            AnswerKeyParts { history: "h", ..base() },
             AnswerKeyParts { mode: Mode::Dense, ..base() },
             AnswerKeyParts { limit: Limit::parse(6).unwrap(), ..base() },
             AnswerKeyParts { filter: "{}", ..base() },

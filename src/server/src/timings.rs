@@ -11,6 +11,8 @@ use serde::ser::{SerializeMap, Serializer};
 pub enum Stage {
     /// Waiting for a place.
     Queue,
+    /// Rewriting a follow-up to a question that stands alone.
+    Rewrite,
     /// Turning the question into vectors.
     Embed,
     /// Searching the generation.
@@ -23,12 +25,14 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of the pipeline.
-    pub const ALL: [Self; 5] = [Self::Queue, Self::Embed, Self::Search, Self::Prompt, Self::Llm];
+    pub const ALL: [Self; 6] =
+        [Self::Queue, Self::Rewrite, Self::Embed, Self::Search, Self::Prompt, Self::Llm];
 
     /// The stage's name in responses, logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Queue => "queue",
+            Self::Rewrite => "rewrite",
             Self::Embed => "embed",
             Self::Search => "search",
             Self::Prompt => "prompt",

@@ -9,12 +9,14 @@ use crate::admission::Admission;
 use crate::answer::error::AnswerError;
 use crate::answer::event::{Answer, Event, Source};
 use crate::answer::evidence::Evidence;
+use crate::answer::rewrite::Rewrite;
 use crate::answer::writer::{Draft, Writer};
 use crate::config::LimitsSection;
 use crate::flight::EventSink;
 use crate::generations::Served;
 use crate::metrics::Metrics;
 use crate::retrieve::{Retrieval, Retriever};
+use crate::sessions::history::History;
 use crate::timings::{Stage, Stopwatch};
 
 pub mod citation;
@@ -36,6 +38,8 @@ pub struct Answerer {
     pub retriever: Retriever,
     /// Writes the text.
     pub writer: Writer,
+    /// Makes follow-ups stand alone.
+    pub rewrite: Rewrite,
     /// Budgets.
     pub limits: LimitsSection,
     /// Counts and measures.
@@ -43,18 +47,22 @@ pub struct Answerer {
 }
 
 impl Answerer {
-    /// Answers one question from one generation, reporting to `sink` on the way. Does not report the end.
+    /// Answers one question in its conversation from one generation, reporting to `sink` on the way. Does not report the
+    /// end.
     pub async fn answer(
         &self,
         served: &Served,
-        retrieval: &Retrieval,
+        (retrieval, history): (&Retrieval, &History),
         deadline: Deadline,
         sink: &EventSink,
     ) -> Result<Answer, AnswerError> {
         let mut watch = Stopwatch::start();
         let admitted = self.admission.admit(deadline).await?;
         watch.lap(Stage::Queue);
-        let retrieved = self.retriever.retrieve(&admitted, served, retrieval, deadline, &mut watch).await?;
+        let asked = self.rewrite.apply(&self.writer, &retrieval.question, history, deadline).await;
+        watch.lap(Stage::Rewrite);
+        let retrieval = Retrieval { question: asked.search.clone(), ..retrieval.clone() };
+        let retrieved = self.retriever.retrieve(&admitted, served, &retrieval, deadline, &mut watch).await?;
         let evidence = Evidence::select(retrieved.hits, self.limits.evidence_tokens);
         let sources = Arc::new(Source::list(&evidence));
         sink.push(Event::Sources(Arc::clone(&sources)));
@@ -62,18 +70,19 @@ impl Answerer {
         let draft = if evidence.is_empty() {
             Draft::not_found(sink)
         } else {
-            self.writer.write(&retrieval.question, &evidence, &self.limits, deadline, sink).await
+            self.writer.write(&asked, &evidence, &self.limits, deadline, sink).await
         };
         watch.lap(Stage::Llm);
         let Draft { text, citations, usage, degraded } = draft?;
         let answer = Answer {
             text,
+            standalone: asked.standalone().map(str::to_owned),
             citations,
             sources,
             generation: served.manifest().generation.clone(),
             model: self.writer.model().to_owned(),
-            degraded: [retrieved.degraded, degraded].concat(),
-            usage,
+            degraded: [asked.degraded, retrieved.degraded, degraded].concat(),
+            usage: asked.usage.plus(usage),
             timings: watch.into_timings(),
         };
         self.metrics.stages(&answer.timings);

@@ -20,6 +20,7 @@ use crate::api::sse;
 use crate::app::App;
 use crate::ask::{Ask, Asking, CacheOutcome, CachePolicy, ask};
 use crate::caller::Caller;
+use crate::sessions::id::SessionId;
 use crate::timings::Timings;
 
 /// Body of `POST /v1/ask`.
@@ -27,6 +28,8 @@ use crate::timings::Timings;
 #[serde(deny_unknown_fields)]
 pub struct AskRequest {
     question: String,
+    #[serde(default)]
+    session_id: Option<String>,
     #[serde(default)]
     stream: bool,
     #[serde(default = "default_limit")]
@@ -59,6 +62,8 @@ pub struct AnswerBody<'a> {
     degraded: &'a [&'static str],
     usage: UsageBody,
     timings_ms: Timings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
     request_id: &'a str,
 }
 
@@ -73,6 +78,8 @@ struct UsageBody {
 pub struct Context {
     /// Where the answer comes from.
     pub outcome: CacheOutcome,
+    /// The session that was asked in.
+    pub session_id: Option<SessionId>,
     /// Id of this request.
     pub request_id: RequestId,
     /// When this request came in.
@@ -97,6 +104,7 @@ impl<'a> AnswerBody<'a> {
                 completion_tokens: usage.completion_tokens,
             },
             timings_ms: stages.with_total(context.began.elapsed()),
+            session_id: context.session_id,
             request_id: context.request_id.as_str(),
         }
     }
@@ -112,8 +120,10 @@ pub async fn post(
 ) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
     let streamed = body.0.stream || wants_events(&http);
-    let asking = ask(&app.into_inner(), parse(&body.0, caller, &request_id, &http)?).await?;
-    let context = Context { outcome: asking.outcome, request_id, began };
+    let parsed = parse(&body.0, caller, &request_id, &http)?;
+    let session_id = parsed.session;
+    let asking = ask(&app.into_inner(), parsed).await?;
+    let context = Context { outcome: asking.outcome, session_id, request_id, began };
     if streamed { Ok(sse::respond(asking, context)) } else { whole(asking, &context).await }
 }
 
@@ -131,6 +141,7 @@ fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpReques
         caller,
         alias: plan::alias(request.alias.as_deref(), config)?,
         retrieval: plan::retrieval(&raw)?,
+        session: plan::session(request.session_id.as_deref())?,
         deadline: plan::deadline(request.deadline_ms, config)?,
         cache: request.cache,
         request_id: id.as_str().to_owned(),

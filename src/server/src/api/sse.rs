@@ -13,6 +13,7 @@ use crate::answer::event::Event;
 use crate::api::ask::{AnswerBody, Context};
 use crate::api::error::Problem;
 use crate::ask::{Asking, CacheOutcome};
+use crate::sessions::id::SessionId;
 
 /// How long a stream is silent at most: proxies close idle connections after 30 to 60 seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -22,6 +23,8 @@ struct Meta<'a> {
     request_id: &'a str,
     generation: &'a str,
     cache: CacheOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +46,7 @@ fn events(asking: Asking, context: Context) -> impl Stream<Item = Result<Bytes, 
         request_id: context.request_id.as_str(),
         generation: asking.generation.as_str(),
         cache: context.outcome,
+        session_id: context.session_id,
     };
     let first = frame("meta", &meta);
     let rest = stream::unfold((asking, context), |(mut asking, context)| async move {

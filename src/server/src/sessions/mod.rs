@@ -29,6 +29,7 @@ pub mod error;
 pub mod history;
 pub mod id;
 pub mod keeper;
+pub mod recording;
 pub mod store;
 pub mod turn;
 pub mod turns;
