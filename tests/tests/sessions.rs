@@ -341,23 +341,18 @@ async fn a_client_that_leaves_after_the_answer_was_made_has_it_saved_once() {
     let world = world().await;
     let server = served(&world).await;
     let id = session(&server).await;
+    // More than all buffers between server and client hold: a client that does not read cannot have seen the end.
+    let long = ["a".repeat(4_000), " ".to_owned()].concat().repeat(4_000);
+    world.provider.set(|knobs| knobs.answer = Some(long.clone()));
     let mut body = question(&id, PORT);
     body["stream"] = json!(true);
     let response = server.http().post(format!("{}/v1/ask", server.url())).json(&body).send().await.unwrap();
-    until("the end of the model's answer", async || {
-        let chat = world.provider.chat();
-        (chat.calls == 1 && chat.in_flight == 0).then_some(())
-    })
-    .await;
+    until("the whole answer", async || server.log().contains("answer made").then_some(())).await;
+    states(&server, &id, &["open"]).await;
     drop(response);
-    until("an end", async || {
-        let turns = turns(&server, &id).await;
-        (turns[0]["state"] != "open").then_some(())
-    })
-    .await;
-    // The client may have left a moment before the answer was whole: then the turn has failed, and has no part of it.
-    let turn = turns(&server, &id).await.pop().unwrap();
-    assert_eq!(turn["state"] == "answered", turn["answer"].is_string(), "{turn}");
+    states(&server, &id, &["answered"]).await;
+    let answer = turns(&server, &id).await.pop().unwrap()["answer"].take();
+    assert!(answer.as_str() == Some(&long), "not the whole answer");
 }
 
 #[tokio::test]
@@ -496,6 +491,29 @@ async fn a_postgresql_that_is_cut_off_and_comes_back_takes_sessions_alone_and_ne
     with_sessions(&server).await;
     ask(&server, &id, "And its metrics?").await;
     assert_eq!(turns(&server, &id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_saved_is_given_and_says_so() {
+    let database = postgres::database().await;
+    let mut cut = Cut::before(&database.url).await;
+    let mut world = world().await;
+    world.set("LECTERN_SQL__URL", &cut.url);
+    world.set("LECTERN_SESSION__LEASE_MS", "1500");
+    world.set("LECTERN_SESSION__SWEEP_MS", "200");
+    let server = served(&world).await;
+    let id = session(&server).await;
+    world.provider.set(|knobs| knobs.delay_before_first_token = Duration::from_millis(1_500));
+    let cutting = async {
+        states(&server, &id, &["open"]).await;
+        cut.off().await;
+    };
+    let (answer, ()) = futures::join!(ask(&server, &id, PORT), cutting);
+    assert_eq!(answer["degraded"], json!(["turn_unsaved"]));
+    assert!(answer["answer"].as_str().unwrap().contains("7443"), "{answer}");
+    cut.on().await;
+    with_sessions(&server).await;
+    states(&server, &id, &["failed"]).await;
 }
 
 #[tokio::test]
