@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use lectern_boot::config::{Faults, Loader};
+use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::EmbedderSection;
 use lectern_search::config::StoreSection;
@@ -12,7 +13,6 @@ use serde::Deserialize;
 
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
-use crate::registry::config::SqlSection;
 
 /// Sections of the same file that only the server reads.
 const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];

@@ -11,6 +11,7 @@
 )]
 
 pub mod binaries;
+pub mod cut;
 pub mod lectern;
 pub mod postgres;
 pub mod process;

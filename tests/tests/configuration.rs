@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lectern_boot::config::{Loader, fields_of};
+use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
-use lectern_ingest::registry::config::SqlSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_search::config::StoreSection;
 use lectern_server::config::{CacheSection, HttpSection, LimitsSection};
+use lectern_server::sessions::config::SessionSection;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
@@ -72,6 +73,7 @@ impl Reader {
             shown(&self.section::<CacheSection>("cache")),
             shown(&self.section::<LimitsSection>("limits")),
             shown(&self.section::<SqlSection>("sql")),
+            shown(&self.section::<SessionSection>("session")),
             shown(&self.section::<IngestSection>("ingest")),
             shown(&self.section::<TelemetrySection>("telemetry")),
         ]

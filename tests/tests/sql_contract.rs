@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use lectern_boot::database::SqlSection;
 use lectern_ingest::lifecycle::gate::Verdict;
 use lectern_ingest::lifecycle::lease::{Holder, Lease};
 use lectern_ingest::registry::Registry;
-use lectern_ingest::registry::config::SqlSection;
 use lectern_ingest::registry::documents::{DocumentRecord, DocumentState};
 use lectern_ingest::registry::embeddings::EmbeddingDigest;
 use lectern_ingest::registry::error::RegistryError;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lectern_boot::database::SqlSection;
 use lectern_boot::shutdown::Shutdown;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::query::Mode;
@@ -28,7 +29,6 @@ use crate::pipeline::build::Built;
 use crate::pipeline::error::BuildError;
 use crate::pipeline::{Encoder, Ingest};
 use crate::registry::Registry;
-use crate::registry::config::SqlSection;
 use crate::registry::runs::{RunEnd, RunOutcome};
 use crate::store::WriteStore;
 
@@ -159,7 +159,10 @@ impl Session {
     async fn eval(&self, eval: Eval) -> Result<Outcome, CommandError> {
         let cache = match &eval.cache {
             None => self.config.sql.clone(),
-            Some(file) => SqlSection { url: SecretString::from(format!("sqlite:{}", file.display())) },
+            Some(file) => SqlSection {
+                url: SecretString::from(format!("sqlite:{}", file.display())),
+                ..self.config.sql.clone()
+            },
         };
         let cache = Registry::open(&cache).await?;
         let patience = self.patience();

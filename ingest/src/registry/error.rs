@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lectern_boot::database::error::{Cause, DatabaseError};
 
 use crate::registry::leases::LeaseName;
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the registry could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -88,4 +87,17 @@ pub enum RegistryError {
         /// What was held.
         name: LeaseName,
     },
+}
+
+impl From<DatabaseError> for RegistryError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Setting(reason) => Self::Setting(reason),
+            DatabaseError::Unavailable { database, source } => Self::Unavailable { database, source },
+            DatabaseError::Late { database, bound } => Self::Late { database, bound },
+            DatabaseError::Refused { database, source } => Self::Refused { database, source },
+            DatabaseError::Damaged { database, what, source } => Self::Damaged { database, what, source },
+            DatabaseError::Newer { database, version } => Self::Newer { database, version },
+        }
+    }
 }

@@ -177,7 +177,7 @@ impl Registry {
     }
 
     fn generation_record(&self, row: Row) -> Result<GenerationRecord, RegistryError> {
-        let unknown = || self.database.damaged("a generation's state", None);
+        let unknown = || RegistryError::from(self.database.damaged("a generation's state", None));
         let counts = row.documents.zip(row.chunks).map(|(documents, chunks)| {
             Ok::<_, RegistryError>(Counts {
                 documents: self.count("a generation's documents", documents)?,

@@ -3,18 +3,14 @@
 //! Never says which generation is live: the vector store's alias alone does.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
-use sqlx::any::AnyPoolOptions;
+use lectern_boot::database::{CONNECT_BOUND, Database, SqlSection};
 use sqlx::{Any, AnyPool, Transaction};
 
-use crate::registry::config::SqlSection;
-use crate::registry::database::{CONNECT_BOUND, Database, WORK_BOUND};
 use crate::registry::error::RegistryError;
 
-pub mod config;
-mod database;
 pub mod documents;
 pub mod embeddings;
 pub mod error;
@@ -22,6 +18,9 @@ pub mod generations;
 pub mod leases;
 pub mod publications;
 pub mod runs;
+
+/// Longest wait for one statement or one small transaction; the sessions' own limits are below it and end first.
+const WORK_BOUND: Duration = Duration::from_mins(1);
 
 /// An open registry. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -36,21 +35,16 @@ impl Registry {
 
     /// Connects, creates what is missing (the SQLite file, its directory, the tables) and applies pending migrations.
     pub async fn open(section: &SqlSection) -> Result<Self, RegistryError> {
-        sqlx::any::install_default_drivers();
-        let database = Database::parse(section.url.expose_secret())?;
+        let database = section.database()?;
         database.prepare().await?;
-        let dialect = database.dialect;
-        let pool = AnyPoolOptions::new()
-            .max_connections(Self::CONNECTIONS)
-            .acquire_timeout(CONNECT_BOUND)
-            .after_connect(move |session, _| Box::pin(async move { dialect.settle(session).await }))
-            .connect_lazy_with(database.options()?);
+        let connections = section.max_connections.get().min(Self::CONNECTIONS);
+        let pool = database.pool(connections, CONNECT_BOUND)?;
         Ok(Self { database, pool })
     }
 
     /// The time of the database, which all programs that share it agree on.
     pub async fn now(&self) -> Result<Timestamp, RegistryError> {
-        let clock = sqlx::query_scalar(self.database.dialect.clock());
+        let clock = sqlx::query_scalar(self.database.dialect().clock());
         self.time("the clock", self.bounded(clock.fetch_one(&self.pool)).await?)
     }
 
@@ -64,11 +58,11 @@ impl Registry {
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, RegistryError> {
-        self.database.within(WORK_BOUND, work).await
+        Ok(self.database.within(WORK_BOUND, work).await?)
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.pool.begin_with(self.database.dialect.begin()).await
+        self.pool.begin_with(self.database.dialect().begin()).await
     }
 
     /// Reads a value through its one door; what does not fit through was not written by us.
@@ -76,7 +70,7 @@ impl Registry {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        parsed.map_err(|error| self.database.damaged(what, Some(error.into())))
+        parsed.map_err(|error| self.database.damaged(what, Some(error.into())).into())
     }
 
     fn time(&self, what: &str, millis: i64) -> Result<Timestamp, RegistryError> {

@@ -116,7 +116,7 @@ impl Registry {
     }
 
     fn publication(&self, row: Row) -> Result<Publication, RegistryError> {
-        let unknown = || self.database.damaged("a publication's kind", None);
+        let unknown = || RegistryError::from(self.database.damaged("a publication's kind", None));
         let from = row.from_generation.as_deref().map(GenerationId::parse).transpose();
         Ok(Publication {
             kind: PublicationKind::parse(&row.kind).ok_or_else(unknown)?,

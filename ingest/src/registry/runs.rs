@@ -166,7 +166,7 @@ impl Registry {
     }
 
     fn run(&self, row: Row) -> Result<Run, RegistryError> {
-        let unknown = || self.database.damaged("a run's outcome", None);
+        let unknown = || RegistryError::from(self.database.damaged("a run's outcome", None));
         let generation = row.generation.as_deref().map(GenerationId::parse).transpose();
         Ok(Run {
             id: RunId(self.read("a run's name", Uuid::parse_str(&row.run_id))?),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::dev::Server as ActixServer;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
+use lectern_boot::database::error::DatabaseError;
 use lectern_boot::shutdown::Shutdown;
 use lectern_models::embedder::{Embedder, ModelIdentity};
 use lectern_models::error::SetupError;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::answer::Answerer;
+use crate::answer::rewrite::Rewrite;
 use crate::answer::writer::Writer;
 use crate::api;
 use crate::cache::answers::AnswerCache;
@@ -30,6 +32,7 @@ use crate::flight::Flights;
 use crate::generations::Generations;
 use crate::metrics::Metrics;
 use crate::retrieve::Retriever;
+use crate::sessions::Sessions;
 
 /// What all requests share. Nothing in it belongs to one of them.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct App {
     pub cache: AnswerCache,
     /// Answers that are being made.
     pub flights: Arc<Flights>,
+    /// Conversations.
+    pub sessions: Arc<Sessions>,
     /// Counts and measures.
     pub metrics: Arc<Metrics>,
 }
@@ -57,6 +62,9 @@ pub enum StartError {
     /// The sparse settings are unusable.
     #[error(transparent)]
     Sparse(#[from] BadSparse),
+    /// The session database is misconfigured.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The store is misconfigured.
     #[error(transparent)]
     Store(#[from] BadStore),
@@ -97,11 +105,17 @@ impl App {
                 admission: Admission::new(&config.limits),
                 retriever,
                 writer,
+                rewrite: Rewrite::new(config.session.rewrite),
                 limits: config.limits.clone(),
                 metrics: Arc::clone(&metrics),
             },
             cache: AnswerCache::new(&config.cache),
             flights: Arc::new(Flights::new(tokio::runtime::Handle::current())),
+            sessions: Arc::new(Sessions::new(
+                &config.sql,
+                config.session.clone(),
+                tokio::runtime::Handle::current(),
+            )?),
             metrics,
             config,
         }))
@@ -156,6 +170,7 @@ impl Server {
             let (alias, interval) = (app.config.store.alias.clone(), app.config.limits.alias_refresh);
             async move { app.generations.follow(alias, interval, stop).await }
         });
+        let keep = tokio::spawn(Arc::clone(&app.sessions).keep(stop.clone()));
         let data = web::Data::from(Arc::clone(&app));
         let public = public(data.clone(), self.public)?;
         let admin = admin(data, self.admin)?;
@@ -172,6 +187,8 @@ impl Server {
         }
         stop.cancel();
         let _ = follow.await;
+        let _ = keep.await;
+        app.sessions.close().await;
         admin_handle.stop(false).await;
         let _ = observing.await;
         tracing::info!("stopped");

@@ -18,6 +18,10 @@ use crate::caller::Caller;
 use crate::flight::{Delivered, EventSink, Found, Subscription};
 use crate::generations::Served;
 use crate::retrieve::Retrieval;
+use crate::sessions::history::History;
+use crate::sessions::id::SessionId;
+use crate::sessions::recording::Recording;
+use crate::sessions::turn::{OpenTurn, TurnRequest};
 use crate::timings::Stage;
 
 /// An ask whose every part was checked.
@@ -29,6 +33,10 @@ pub struct Ask {
     pub alias: AliasName,
     /// What to look for.
     pub retrieval: Retrieval,
+    /// In which session.
+    pub session: Option<SessionId>,
+    /// What was said in it before.
+    pub history: Arc<History>,
     /// Until when.
     pub deadline: Deadline,
     /// For the log.
@@ -68,6 +76,7 @@ pub struct Asking {
     pub age: Option<Duration>,
     events: Events,
     delivered: Delivered,
+    recording: Recording,
     deadline: Deadline,
 }
 
@@ -82,6 +91,17 @@ impl Asking {
     /// The next event; `None` after the last. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
     /// deadline at the latest. Safe to cancel.
     pub async fn next(&mut self) -> Option<Event> {
+        if !self.recording.has_ended() {
+            let event = self.next_of_work().await?;
+            if !event.is_last() {
+                return Some(event);
+            }
+            self.recording.end(event, self.outcome != CacheOutcome::Hit);
+        }
+        self.recording.ended(self.deadline).await
+    }
+
+    async fn next_of_work(&mut self) -> Option<Event> {
         let event = match &mut self.events {
             Events::Ended => return None,
             Events::Kept(events) => events.pop_front().unwrap_or_else(|| failed(AnswerError::Broken)),
@@ -130,6 +150,20 @@ impl Asking {
     }
 }
 
+impl Drop for Asking {
+    /// An answer that was made is saved, whether or not the one who asked has stayed to read it.
+    fn drop(&mut self) {
+        let end = match &self.events {
+            Events::Kept(events) => events.back().cloned(),
+            Events::Coming(subscription) => subscription.newest(),
+            Events::Ended => None,
+        };
+        if let Some(done @ Event::Done(_)) = end {
+            self.recording.end(done, self.outcome != CacheOutcome::Hit);
+        }
+    }
+}
+
 fn failed(error: AnswerError) -> Event {
     Event::Failed(Arc::new(error))
 }
@@ -143,8 +177,12 @@ fn replay(answer: Arc<Answer>) -> VecDeque<Event> {
     events
 }
 
-/// Begins to answer. Fails only when the alias has no generation; everything later is an event.
-pub async fn ask(app: &Arc<App>, ask: Ask) -> Result<Asking, AnswerError> {
+/// Begins to answer, behind the questions that its session is busy with. Fails only when that session cannot be used or
+/// the alias has no generation; everything later is an event.
+pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
+    let turn = app.begin_turn(&ask).await?;
+    ask.history = turn.as_ref().map(OpenTurn::history).unwrap_or_default();
+    let recording = Recording::of(Arc::clone(&app.sessions), turn);
     let served = app.generations.served(&ask.alias, ask.deadline).await?;
     let generation = served.manifest().generation.clone();
     let deadline = ask.deadline;
@@ -155,10 +193,21 @@ pub async fn ask(app: &Arc<App>, ask: Ask) -> Result<Asking, AnswerError> {
         (CacheOutcome::Miss, Events::Coming(app.flights.start_alone(work)), None)
     };
     app.metrics.answered(outcome.name());
-    Ok(Asking { generation, outcome, age, events, delivered: Delivered::default(), deadline })
+    Ok(Asking { generation, outcome, age, events, recording, delivered: Delivered::default(), deadline })
 }
 
 impl App {
+    async fn begin_turn(&self, ask: &Ask) -> Result<Option<OpenTurn>, AnswerError> {
+        let Some(session) = ask.session else { return Ok(None) };
+        let request = TurnRequest {
+            session,
+            tenant: ask.caller.tenant().clone(),
+            request_id: ask.request_id.clone(),
+            question: ask.retrieval.question.as_str().to_owned(),
+        };
+        Ok(Some(self.sessions.begin_turn(request, ask.deadline).await?))
+    }
+
     /// The answer that is kept, the one that is being made, or a new one.
     fn find(self: &Arc<Self>, ask: Ask, served: Served) -> (CacheOutcome, Events, Option<Duration>) {
         let key = self.key(&ask, &served.manifest().generation);
@@ -190,6 +239,7 @@ impl App {
             tenant: ask.caller.tenant(),
             generation,
             question: &ask.retrieval.question,
+            history: &ask.history.digest(),
             mode: ask.retrieval.mode,
             limit: ask.retrieval.limit,
             filter: &ask.retrieval.filter_text(),

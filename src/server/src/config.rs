@@ -7,11 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use lectern_boot::config::{Faults, Loader};
+use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
 use serde::{Deserialize, Deserializer};
+
+use crate::sessions::config::SessionSection;
 
 /// Everything that the server can be told.
 #[derive(Debug, Clone)]
@@ -30,13 +33,17 @@ pub struct Config {
     pub cache: CacheSection,
     /// Deadlines, concurrency, sizes.
     pub limits: LimitsSection,
+    /// Database of the sessions.
+    pub sql: SqlSection,
+    /// Conversations.
+    pub session: SessionSection,
     /// Logs.
     pub telemetry: TelemetrySection,
 }
 
 impl Config {
     /// Sections that only `lectern-ingest` reads.
-    const FOREIGN: &[&str] = &["sql", "ingest"];
+    const FOREIGN: &[&str] = &["ingest"];
 
     /// Reads defaults, the file and the environment. Reports all faults together.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
@@ -49,6 +56,8 @@ impl Config {
             retry: loader.section("retry"),
             cache: loader.section("cache"),
             limits: loader.section("limits"),
+            sql: loader.checked("sql", SqlSection::faults),
+            session: loader.section("session"),
             telemetry: loader.section("telemetry"),
         };
         loader.ignore(Self::FOREIGN);
@@ -179,6 +188,6 @@ impl Default for LimitsSection {
     }
 }
 
-fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     NonZeroU64::deserialize(deserializer).map(|ms| Duration::from_millis(ms.get()))
 }

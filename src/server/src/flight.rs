@@ -68,6 +68,11 @@ impl Subscription {
         Self { _flight: flight, events, read: 0 }
     }
 
+    /// The newest event, read or not.
+    pub fn newest(&self) -> Option<Event> {
+        self.events.borrow().last().cloned()
+    }
+
     /// The next event, from the first one on; `None` after the last, or when the work ended without one.
     /// Safe to cancel: an event is either returned or still there.
     pub async fn next(&mut self) -> Option<Event> {
@@ -224,6 +229,7 @@ mod tests {
             tenant: &TenantId::public(),
             generation: &GenerationId::parse("docs@20261121T101500Z").unwrap(),
             question: &Question::parse(question).unwrap(),
+            history: "",
             mode: Mode::Hybrid,
             limit: Limit::parse(1).unwrap(),
             filter: "",

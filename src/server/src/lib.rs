@@ -16,4 +16,5 @@ pub mod flight;
 pub mod generations;
 pub mod metrics;
 pub mod retrieve;
+pub mod sessions;
 pub mod timings;

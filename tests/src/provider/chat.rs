@@ -53,8 +53,7 @@ impl Written {
         let messages = body.get("messages").and_then(Value::as_array);
         let contents: Vec<&str> =
             messages.into_iter().flatten().filter_map(|message| message.get("content")?.as_str()).collect();
-        let text =
-            knobs.answer.clone().unwrap_or_else(|| quotation(contents.last().copied().unwrap_or_default()));
+        let text = text(knobs, contents.last().copied().unwrap_or_default());
         let include_usage = body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
         let is_streamed = body.get("stream") == Some(&Value::Bool(true));
         Self {
@@ -153,6 +152,20 @@ fn streamed(steps: VecDeque<Step>, guard: InFlight) -> Body {
             }
         }
     }))
+}
+
+/// What is replied to a prompt: rewritten questions, then answers.
+fn text(knobs: &Knobs, prompt: &str) -> String {
+    if let Some((before, follow_up)) = prompt.rsplit_once("Follow-up: ") {
+        let asked = before.lines().rev().find_map(|line| line.strip_prefix("Asked: ")).unwrap_or_default();
+        return knobs.rewritten.clone().unwrap_or_else(|| format!("{follow_up} ({asked})"));
+    }
+    let question = prompt.rsplit_once("Question: ").map(|(_, question)| question.replace('\n', " "));
+    match (&knobs.answer, question) {
+        (Some(answer), _) => answer.clone(),
+        (None, Some(question)) if knobs.echo => format!("You asked: {question} [1]"),
+        _ => quotation(prompt),
+    }
 }
 
 /// The first sentence behind the prompt's first marker, with the marker: what a faithful model would do.

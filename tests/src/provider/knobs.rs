@@ -24,6 +24,10 @@ pub struct Knobs {
     pub streams: bool,
     /// What to answer; by default a sentence of the prompt's evidence with its marker.
     pub answer: Option<String>,
+    /// What to reply to whom asks for a rewritten question; by default the follow-up with the question before it.
+    pub rewritten: Option<String>,
+    /// Whether the answer repeats the question instead of the evidence.
+    pub echo: bool,
     /// Why the model stops, in OpenAI's words.
     pub finish_reason: &'static str,
     /// Elements per vector.
@@ -42,6 +46,8 @@ impl Default for Knobs {
             usage: true,
             streams: true,
             answer: None,
+            rewritten: None,
+            echo: false,
             finish_reason: "stop",
             dimension: 64,
         }

@@ -6,6 +6,7 @@ use lectern_models::error::ModelError;
 use lectern_search::error::SearchError;
 
 use crate::generations::NotServed;
+use crate::sessions::error::SessionError;
 use crate::timings::Stage;
 
 /// Why a question could not be answered, or a search not be made.
@@ -44,6 +45,9 @@ pub enum AnswerError {
     /// The language model failed.
     #[error("the language model failed")]
     Llm(#[source] ModelError),
+    /// The session cannot be used.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The work ended without a result: a bug.
     #[error("the work ended without a result")]
     Broken,

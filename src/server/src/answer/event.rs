@@ -74,6 +74,8 @@ impl Source {
 pub struct Answer {
     /// The generated text; its markers all point at evidence.
     pub text: String,
+    /// The question as it was searched, when it had to be rewritten to stand alone.
+    pub standalone: Option<String>,
     /// The citations, in the order of their first occurrence.
     pub citations: Vec<Citation>,
     /// What the answer was made of.
@@ -101,6 +103,7 @@ impl Answer {
             citations = self.citations.len(),
             degraded = ?self.degraded,
             queue_ms = self.timings.stage_ms(Stage::Queue),
+            rewrite_ms = self.timings.stage_ms(Stage::Rewrite),
             embed_ms = self.timings.stage_ms(Stage::Embed),
             search_ms = self.timings.stage_ms(Stage::Search),
             prompt_ms = self.timings.stage_ms(Stage::Prompt),
@@ -114,6 +117,9 @@ impl Answer {
         let citations: usize =
             self.citations.iter().map(|c| c.quote.len() + c.uri.len() + c.title.len() + 200).sum();
         let sources: usize = self.sources.iter().map(|s| s.uri.len() + s.title.len() + 200).sum();
-        u32::try_from(self.text.len() + citations + sources + 400).unwrap_or(u32::MAX)
+        u32::try_from(
+            self.text.len() + self.standalone.as_ref().map_or(0, String::len) + citations + sources + 400,
+        )
+        .unwrap_or(u32::MAX)
     }
 }

@@ -10,7 +10,7 @@ use crate::admission::{Admission, Work};
 use crate::answer::error::AnswerError;
 use crate::answer::event::{Answer, Event, Source};
 use crate::answer::evidence::Evidence;
-use crate::answer::question::Question;
+use crate::answer::rewrite::{Asked, Rewrite};
 use crate::answer::writer::{Draft, Writer};
 use crate::ask::Ask;
 use crate::budget::Budget;
@@ -18,15 +18,17 @@ use crate::config::LimitsSection;
 use crate::flight::EventSink;
 use crate::generations::Served;
 use crate::metrics::Metrics;
-use crate::retrieve::Retriever;
+use crate::retrieve::{Retrieval, Retriever};
 use crate::timings::{Stage, Stopwatch};
 
 pub mod citation;
 pub mod error;
 pub mod event;
 pub mod evidence;
+pub mod followup;
 pub mod prompt;
 pub mod question;
+pub mod rewrite;
 pub mod writer;
 
 /// Everything that answers are made with.
@@ -38,6 +40,8 @@ pub struct Answerer {
     pub retriever: Retriever,
     /// Writes the text.
     pub writer: Writer,
+    /// Makes follow-ups stand alone.
+    pub rewrite: Rewrite,
     /// Budgets.
     pub limits: LimitsSection,
     /// Counts and measures.
@@ -50,32 +54,37 @@ impl Answerer {
     /// Declared when the language model was down, and the configuration prefers quotes to an error.
     const LLM_UNAVAILABLE: &str = "llm_unavailable";
 
-    /// Answers one question from one generation, reporting to `sink` on the way. Does not report the end.
+    /// Answers one question in its conversation from one generation, reporting to `sink` on the way. Does not report the
+    /// end.
     pub async fn answer(&self, served: &Served, ask: &Ask, sink: &EventSink) -> Result<Answer, AnswerError> {
         let budget = Budget::for_ask(ask.deadline, Instant::now());
         let mut watch = Stopwatch::start();
         let admitted =
             self.admission.admit(Work::Ask, ask.caller.tenant(), budget.until(Stage::Queue)).await?;
         watch.lap(Stage::Queue);
-        let retrieved = match self.retriever.known(served, &ask.retrieval) {
+        let asked = self.rewrite.apply(&self.writer, &ask.retrieval.question, &ask.history, &budget).await;
+        watch.lap(Stage::Rewrite);
+        let retrieval = Retrieval { question: asked.search.clone(), ..ask.retrieval.clone() };
+        let retrieved = match self.retriever.known(served, &retrieval) {
             Some(known) => known,
-            None => self.retriever.retrieve(&admitted, served, &ask.retrieval, &budget, &mut watch).await?,
+            None => self.retriever.retrieve(&admitted, served, &retrieval, &budget, &mut watch).await?,
         };
         let evidence = Evidence::select(retrieved.hits.as_ref().clone(), self.limits.evidence_tokens);
         let sources = Arc::new(Source::list(&evidence));
         sink.push(Event::Sources(Arc::clone(&sources)));
         watch.lap(Stage::Prompt);
-        let draft = self.write(&ask.retrieval.question, &evidence, budget.until(Stage::Llm), sink).await;
+        let draft = self.write(&asked, &evidence, budget.until(Stage::Llm), sink).await;
         watch.lap(Stage::Llm);
         let Draft { text, citations, usage, degraded, model } = draft?;
         let answer = Answer {
             text,
+            standalone: asked.standalone().map(str::to_owned),
             citations,
             sources,
             generation: served.manifest().generation.clone(),
             model,
-            degraded: [retrieved.degraded, degraded].concat(),
-            usage,
+            degraded: [asked.degraded, retrieved.degraded, degraded].concat(),
+            usage: asked.usage.plus(usage),
             timings: watch.into_timings(),
         };
         self.metrics.stages(&answer.timings);
@@ -86,7 +95,7 @@ impl Answerer {
     /// Writes the answer. When the model fails before it has said anything, the evidence can still be quoted.
     async fn write(
         &self,
-        question: &Question,
+        asked: &Asked<'_>,
         evidence: &Evidence,
         deadline: Deadline,
         sink: &EventSink,
@@ -94,7 +103,7 @@ impl Answerer {
         if evidence.is_empty() {
             return Ok(self.writer.not_found(sink));
         }
-        let error = match self.writer.write(question, evidence, &self.limits, deadline, sink).await {
+        let error = match self.writer.write(asked, evidence, &self.limits, deadline, sink).await {
             Ok(draft) => return Ok(draft),
             Err(error) => error,
         };
@@ -109,7 +118,7 @@ impl Answerer {
             return Err(error);
         }
         tracing::warn!(error = %crate::api::error::chain(&error), "evidence quoted instead");
-        let mut draft = writer::quote(question, evidence, sink);
+        let mut draft = writer::quote(asked, evidence, sink);
         draft.degraded.push(instead);
         Ok(draft)
     }

@@ -13,7 +13,7 @@ use crate::answer::error::AnswerError;
 use crate::answer::event::Event;
 use crate::answer::evidence::Evidence;
 use crate::answer::prompt::Prompt;
-use crate::answer::question::Question;
+use crate::answer::rewrite::Asked;
 use crate::config::LimitsSection;
 use crate::flight::EventSink;
 use crate::metrics::{Dependency, Metrics};
@@ -97,16 +97,16 @@ impl Writer {
     /// Writes the answer, reporting text and citations to `sink` as they come.
     pub async fn write(
         &self,
-        question: &Question,
+        asked: &Asked<'_>,
         evidence: &Evidence,
         limits: &LimitsSection,
         deadline: Deadline,
         sink: &EventSink,
     ) -> Result<Draft, AnswerError> {
         match self {
-            Self::Extractive => Ok(quote(question, evidence, sink)),
+            Self::Extractive => Ok(quote(asked, evidence, sink)),
             Self::Llm(llm, metrics) => {
-                let prompt = Prompt::build(question, evidence, limits.answer_tokens);
+                let prompt = Prompt::build(asked, evidence, limits.answer_tokens);
                 let written = generate(llm, prompt, evidence, deadline, sink).await;
                 metrics.called(Dependency::Llm, written.is_ok());
                 written
@@ -116,13 +116,13 @@ impl Writer {
 }
 
 /// The sentences of the evidence that answer best, word for word, without a model.
-pub fn quote(question: &Question, evidence: &Evidence, sink: &EventSink) -> Draft {
+pub fn quote(asked: &Asked<'_>, evidence: &Evidence, sink: &EventSink) -> Draft {
     let passages: Vec<Passage<'_>> = evidence
         .pieces()
         .iter()
         .map(|piece| Passage { text: &piece.payload.text, headings: &piece.payload.heading_path })
         .collect();
-    let extracts = extractive::answer(question.as_str(), &passages, Writer::SENTENCES);
+    let extracts = extractive::answer(asked.search.as_str(), &passages, Writer::SENTENCES);
     if extracts.is_empty() {
         return Draft::not_found(Writer::EXTRACTIVE, sink);
     }

@@ -1,5 +1,6 @@
 //! `POST /v1/ask`: a cited answer, whole or as a stream of server-sent events.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::ACCEPT;
@@ -23,6 +24,7 @@ use crate::ask::{Ask, Asking, CacheOutcome, ask};
 use crate::cache::CachePolicy;
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::sessions::id::SessionId;
 use crate::timings::{Timings, milliseconds};
 
 /// Body of `POST /v1/ask`.
@@ -30,6 +32,8 @@ use crate::timings::{Timings, milliseconds};
 #[serde(deny_unknown_fields)]
 pub struct AskRequest {
     question: String,
+    #[serde(default)]
+    session_id: Option<String>,
     #[serde(default)]
     stream: bool,
     #[serde(default = "default_limit")]
@@ -64,6 +68,8 @@ pub struct AnswerBody<'a> {
     degraded: &'a [&'static str],
     usage: UsageBody,
     timings_ms: Timings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
     request_id: &'a str,
 }
 
@@ -80,6 +86,8 @@ pub struct Context {
     pub outcome: CacheOutcome,
     /// How old a kept answer is.
     pub age: Option<Duration>,
+    /// The session that was asked in.
+    pub session_id: Option<SessionId>,
     /// Id of this request.
     pub request_id: RequestId,
     /// When this request came in.
@@ -105,6 +113,7 @@ impl<'a> AnswerBody<'a> {
                 completion_tokens: usage.completion_tokens,
             },
             timings_ms: stages.with_total(context.began.elapsed()),
+            session_id: context.session_id,
             request_id: context.request_id.as_str(),
         }
     }
@@ -120,8 +129,10 @@ pub async fn post(
 ) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
     let streamed = body.0.stream || wants_events(&http);
-    let asking = ask(&app.into_inner(), parse(&body.0, caller, &request_id, &http)?).await?;
-    let context = Context { outcome: asking.outcome, age: asking.age, request_id, began };
+    let parsed = parse(&body.0, caller, &request_id, &http)?;
+    let session_id = parsed.session;
+    let asking = ask(&app.into_inner(), parsed).await?;
+    let context = Context { outcome: asking.outcome, age: asking.age, session_id, request_id, began };
     if streamed { Ok(sse::respond(asking, context, &http)) } else { whole(asking, &context, &http).await }
 }
 
@@ -139,6 +150,8 @@ fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpReques
     Ok(Ask {
         alias: plan::alias(request.alias.as_deref(), config)?,
         retrieval: plan::retrieval(&raw, &caller)?,
+        session: plan::session(request.session_id.as_deref())?,
+        history: Arc::default(),
         deadline: plan::deadline(request.deadline_ms, config)?,
         caller,
         request_id: id.as_str().to_owned(),

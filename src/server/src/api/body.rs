@@ -22,22 +22,39 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = web::Bytes::from_request(request, payload);
-        Box::pin(async move {
-            let bytes = tokio::time::timeout(SENT_WITHIN, bytes).await.map_err(|_| too_slow())?;
-            parse(&bytes.map_err(|error| unreadable(&error))?).map(Self)
-        })
+        Box::pin(async move { parse(&read(bytes).await?).map(Self) })
     }
 }
 
 /// Time for sending a body: a question takes one packet, the largest body allowed takes a slow line a few seconds.
 const SENT_WITHIN: Duration = Duration::from_secs(15);
 
-fn too_slow() -> Problem {
-    Problem::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "body_too_slow",
-        "the body did not arrive in time; send it at once",
-    )
+async fn read(
+    body: impl Future<Output = Result<web::Bytes, actix_web::Error>>,
+) -> Result<web::Bytes, Problem> {
+    let sent = tokio::time::timeout(SENT_WITHIN, body).await.map_err(|_| {
+        let detail = "the body did not arrive in time; send it at once";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    })?;
+    sent.map_err(|error| unreadable(&error))
+}
+
+/// A request body that may be left out; if it is there, it is JSON of the right shape.
+#[derive(Debug)]
+pub struct OptionalBody<T>(pub Option<T>);
+
+impl<T: DeserializeOwned + 'static> FromRequest for OptionalBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = read(bytes).await?;
+            let given = !bytes.trim_ascii().is_empty();
+            given.then(|| parse(&bytes)).transpose().map(Self)
+        })
+    }
 }
 
 fn unreadable(error: &actix_web::Error) -> Problem {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::answer::error::AnswerError;
 use crate::flight::Delivered;
 use crate::generations::NotServed;
-use crate::timings::Stage;
+use crate::sessions::error::SessionError;
 
 /// A response that is not a success.
 #[derive(Debug, Clone)]
@@ -23,11 +23,11 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    field: Option<String>,
-    stage: Option<Stage>,
+    field: Option<Box<str>>,
+    stage: Option<&'static str>,
     delivered: Option<Box<Delivered>>,
     retry_after: Option<Duration>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 /// The body of a problem response.
@@ -69,12 +69,11 @@ impl Problem {
     /// A value that cannot be accepted, with the field that it stands in.
     pub fn value(field: impl Into<String>, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", detail);
-        problem.field = Some(field.into());
+        problem.field = Some(field.into().into());
         problem
     }
 
-    fn late(stage: Stage) -> Self {
-        let doing = stage.doing();
+    fn late(stage: &'static str, doing: &str) -> Self {
         let mut problem = Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "deadline_exceeded",
@@ -106,7 +105,7 @@ impl Problem {
             code: self.code,
             detail: &self.detail,
             field: self.field.as_deref(),
-            stage: self.stage.map(Stage::name),
+            stage: self.stage,
             delivered: self.delivered.as_deref(),
             request_id,
         }
@@ -166,7 +165,7 @@ impl From<&AnswerError> for Problem {
                 problem.retry_after = Some(*retry_after);
                 problem
             }
-            AnswerError::Late { stage } => Self::late(*stage),
+            AnswerError::Late { stage } => Self::late(stage.name(), stage.doing()),
             AnswerError::Abandoned => Self::new(
                 client_closed_request(),
                 "client_closed_request",
@@ -180,13 +179,14 @@ impl From<&AnswerError> for Problem {
             AnswerError::Llm(error) => {
                 Self::model("llm_unavailable", "llm_failed", "the language model", error)
             }
+            AnswerError::Session(error) => error.into(),
             AnswerError::Broken => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
                 "the work ended early; this is a bug",
             ),
         };
-        problem.cause = Some(chain(error));
+        problem.cause = Some(chain(error).into());
         problem
     }
 }
@@ -210,6 +210,38 @@ impl From<&NotServed> for Problem {
                 Self::unavailable("store_unavailable", "the vector store is unavailable", None)
             }
         }
+    }
+}
+
+impl From<&SessionError> for Problem {
+    fn from(error: &SessionError) -> Self {
+        let mut problem = match error {
+            SessionError::Unknown => Self::new(
+                StatusCode::NOT_FOUND,
+                "unknown_session",
+                "there is no such session; it may have expired or been erased; begin one with `POST /v1/sessions`",
+            ),
+            SessionError::Crowded => Self::new(
+                StatusCode::CONFLICT,
+                "session_busy",
+                "too many questions of this session are waiting for their answers; ask again when one has come",
+            ),
+            SessionError::Late { stage } => Self::late("session", stage),
+            SessionError::Closed | SessionError::Unavailable(_) => {
+                Self::unavailable("sql_unavailable", "the session database is unavailable", None)
+            }
+            SessionError::Lost | SessionError::Damaged(_) => {
+                Self::unavailable("sql_failed", "the session database did not answer as it should", None)
+            }
+        };
+        problem.cause = Some(chain(error).into());
+        problem
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        Self::from(&error)
     }
 }
 
@@ -310,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_names_the_stage() {
-        let problem = Problem::from(&AnswerError::Late { stage: Stage::Search });
+        let problem = Problem::from(&AnswerError::Late { stage: crate::timings::Stage::Search });
         assert_eq!((problem.status.as_u16(), problem.code), (504, "deadline_exceeded"));
         assert!(problem.detail.contains("while searching"));
         assert_eq!(serde_json::to_value(problem.body("r")).unwrap()["stage"], "search");

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::admission::Work;
 use crate::app::App;
+use crate::sessions::Trouble;
 
 /// `GET /live`: the process turns. Depends on nothing, so that no outage elsewhere restarts it.
 pub async fn live() -> impl Responder {
@@ -27,15 +28,21 @@ struct Failing {
     reason: String,
 }
 
-/// `GET /ready`: 200 when the configured alias can be served, else 503 with what is missing.
+/// `GET /ready`: 200 when the configured alias can be served, else 503 with what is missing. A session database that is
+/// down is named, but leaves the replica ready: searches and questions without a session need none, and all replicas share
+/// the database, so that none would be left to serve them.
 pub async fn ready(app: web::Data<App>) -> impl Responder {
     let store = store_trouble(&app).map(|reason| Failing { dependency: "store", reason });
-    let failing: Vec<Failing> = store.into_iter().chain(saturated(&app)).collect();
-    let (code, status) = if failing.is_empty() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "unready")
+    let capacity = saturated(&app);
+    let sessions = app.sessions.trouble();
+    let is_opening = sessions.as_deref() == Some(&Trouble::Opening);
+    let sql = sessions.map(|trouble| Failing { dependency: "sql", reason: trouble.to_string() });
+    let (code, status) = match (&store, capacity.is_empty(), &sql) {
+        (None, true, None) => (StatusCode::OK, "ready"),
+        (None, true, Some(_)) if !is_opening => (StatusCode::OK, "degraded"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
     };
+    let failing = store.into_iter().chain(capacity).chain(sql).collect();
     HttpResponse::build(code).json(Readiness { status, failing })
 }
 

@@ -14,6 +14,7 @@ pub mod health;
 pub mod observe;
 pub mod plan;
 pub mod search;
+pub mod sessions;
 pub mod sse;
 
 /// What everybody may reach.
@@ -26,6 +27,20 @@ pub fn public(routes: &mut ServiceConfig) {
                 .default_service(web::to(method_not_allowed)),
         )
         .service(web::resource("/v1/ask").post(ask::post).default_service(web::to(method_not_allowed)))
+        .service(
+            web::resource("/v1/sessions").post(sessions::create).default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/v1/sessions/{session_id}")
+                .get(sessions::get)
+                .delete(sessions::erase)
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/v1/sessions/{session_id}/turns")
+                .get(sessions::turns)
+                .default_service(web::to(method_not_allowed)),
+        )
         .default_service(web::to(not_found));
 }
 

@@ -76,6 +76,7 @@ pub async fn observe(
         status,
         elapsed_ms = milliseconds(took),
         queue_ms = timings.stage_ms(Stage::Queue),
+        rewrite_ms = timings.stage_ms(Stage::Rewrite),
         embed_ms = timings.stage_ms(Stage::Embed),
         search_ms = timings.stage_ms(Stage::Search),
         prompt_ms = timings.stage_ms(Stage::Prompt),

@@ -15,6 +15,7 @@ use crate::cache::CachePolicy;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::retrieve::Retrieval;
+use crate::sessions::id::SessionId;
 
 /// The fields as a client sent them, and how this endpoint calls its text.
 #[derive(Debug)]
@@ -48,6 +49,12 @@ pub fn retrieval(raw: &Raw<'_>, caller: &Caller) -> Result<Retrieval, Problem> {
 pub fn alias(named: Option<&str>, config: &Config) -> Result<AliasName, Problem> {
     let parse = |name| AliasName::parse(name).map_err(|bad| Problem::value("alias", bad.to_string()));
     named.map_or_else(|| Ok(config.store.alias.clone()), parse)
+}
+
+/// The session that is meant, if one is.
+pub fn session(named: Option<&str>) -> Result<Option<SessionId>, Problem> {
+    let parsed = named.map(SessionId::parse).transpose();
+    parsed.map_err(|bad| Problem::value("session_id", bad.to_string()))
 }
 
 /// The deadline of a request that came in now.

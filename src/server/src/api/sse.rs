@@ -17,6 +17,7 @@ use crate::api::error::Problem;
 use crate::app::App;
 use crate::ask::{Asking, CacheOutcome};
 use crate::connection::Connection;
+use crate::sessions::id::SessionId;
 
 /// How long a stream is silent at most: proxies close idle connections after 30 to 60 seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -26,6 +27,8 @@ struct Meta<'a> {
     request_id: &'a str,
     generation: &'a str,
     cache: CacheOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +85,7 @@ fn events(streaming: Streaming) -> impl Stream<Item = Result<Bytes, actix_web::E
         request_id: streaming.context.request_id.as_str(),
         generation: streaming.asking.generation.as_str(),
         cache: streaming.context.outcome,
+        session_id: streaming.context.session_id,
     };
     let first = frame("meta", &meta);
     let rest = stream::unfold(streaming, async |mut streaming| {

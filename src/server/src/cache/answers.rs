@@ -27,6 +27,8 @@ pub struct AnswerKeyParts<'a> {
     pub generation: &'a GenerationId,
     /// The question.
     pub question: &'a Question,
+    /// What was said before it, as a digest; empty when nothing was.
+    pub history: &'a str,
     /// How it is searched.
     pub mode: Mode,
     /// How many chunks are retrieved.
@@ -44,6 +46,7 @@ impl AnswerKey {
             parts.tenant.as_str(),
             parts.generation.as_str(),
             &parts.question.folded(),
+            parts.history,
             parts.mode.name(),
             &parts.limit.get().to_string(),
             parts.filter,
@@ -130,6 +133,7 @@ mod tests {
             tenant: &tenant,
             generation: &generation,
             question: &question,
+            history: "",
             mode: Mode::Hybrid,
             limit: Limit::parse(5).unwrap(),
             filter: "",
@@ -141,6 +145,7 @@ mod tests {
             AnswerKeyParts { tenant: &other_tenant, ..base() },
             AnswerKeyParts { generation: &next, ..base() },
             AnswerKeyParts { question: &other, ..base() },
+            AnswerKeyParts { history: "h", ..base() },
             AnswerKeyParts { mode: Mode::Dense, ..base() },
             AnswerKeyParts { limit: Limit::parse(6).unwrap(), ..base() },
             AnswerKeyParts { filter: "{}", ..base() },

@@ -1,21 +1,24 @@
-//! The database behind the registry: its address, its dialect, its sessions' settings, its migrations.
-//! Never reads or writes the registry's tables.
+//! The SQL database that server and ingest share: its address, its dialect, its connections' settings, its migrations.
+//! Never reads or writes a table: who owns one does.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::any::AnyConnectOptions;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, ConnectOptions, Connection};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 use url::Url;
 
-use crate::registry::error::RegistryError;
+use self::error::{Cause, DatabaseError};
+
+pub mod error;
 
 /// Longest wait for a connection: a reachable database answers in milliseconds, a failing-over one within seconds.
-pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
-/// Longest wait for one statement or one small transaction; the sessions' own limits are below it and end first.
-pub(super) const WORK_BOUND: Duration = Duration::from_mins(1);
+pub const CONNECT_BOUND: Duration = Duration::from_secs(10);
 /// Longest wait for all migrations.
 const MIGRATE_BOUND: Duration = Duration::from_mins(5);
 /// SQLite has no lock for migrating: of several processes that open a new file at once, all but one collide and
@@ -23,20 +26,56 @@ const MIGRATE_BOUND: Duration = Duration::from_mins(5);
 const MIGRATE_ATTEMPTS: u32 = 10;
 const MIGRATE_PAUSE: Duration = Duration::from_millis(200);
 
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../schema/migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../schema/migrations/postgres");
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../schema/migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../schema/migrations/postgres");
 
-/// The kinds of database that hold a registry.
+/// The `sql` section of the configuration: which database holds sessions and registry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqlSection {
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. Secret, because it can carry a password.
+    pub url: SecretString,
+    /// Most connections of one process.
+    pub max_connections: NonZeroU32,
+}
+
+impl Default for SqlSection {
+    fn default() -> Self {
+        Self {
+            url: SecretString::from("sqlite:./data/lectern.db"),
+            max_connections: NonZeroU32::MIN.saturating_add(15),
+        }
+    }
+}
+
+impl SqlSection {
+    /// The database that the section names.
+    pub fn database(&self) -> Result<Database, DatabaseError> {
+        Database::parse(self.url.expose_secret())
+    }
+
+    /// What is wrong with the section, by key.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        match self.database() {
+            Err(DatabaseError::Setting(reason)) => vec![("url", reason.to_owned())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The kinds of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub enum Dialect {
+    /// One file, one writer at a time.
     Sqlite,
+    /// A server.
     Postgres,
 }
 
 impl Dialect {
     /// Begins a transaction that writes. SQLite must take its write lock at once: a lock taken after reading does not
     /// wait for `busy_timeout` but fails when somebody else has written in between.
-    pub(super) fn begin(self) -> &'static str {
+    pub fn begin(self) -> &'static str {
         const SQLITE: &str = "BEGIN IMMEDIATE";
         const POSTGRES: &str = "BEGIN";
         match self {
@@ -46,7 +85,7 @@ impl Dialect {
     }
 
     /// The database's own clock in milliseconds, the one clock that all its clients share.
-    pub(super) fn clock(self) -> &'static str {
+    pub fn clock(self) -> &'static str {
         const SQLITE: &str = "SELECT CAST(UNIXEPOCH('subsec') * 1000 AS BIGINT) AS now";
         const POSTGRES: &str = "SELECT CAST(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000 AS BIGINT) AS now";
         match self {
@@ -55,9 +94,20 @@ impl Dialect {
         }
     }
 
-    /// What every new session is told. `busy_timeout` comes first: switching to WAL waits for other sessions.
+    /// Takes deleted text out of what the database keeps beside its tables; `None` where it does so by itself, in its
+    /// own time (PostgreSQL's vacuum).
+    pub fn tidy(self) -> Option<&'static str> {
+        const SQLITE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+        match self {
+            Self::Sqlite => Some(SQLITE),
+            Self::Postgres => None,
+        }
+    }
+
+    /// What every new connection is told. `busy_timeout` comes first: switching to WAL waits for other connections.
     /// With WAL, `synchronous = NORMAL` cannot corrupt the file; a power cut may take the last commits, which every
-    /// command here survives.
+    /// command of the ingest survives, and a conversation loses its last turn to. `secure_delete` overwrites what is
+    /// deleted: erased text does not stay in the file's free pages.
     fn settings(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &[
@@ -65,6 +115,7 @@ impl Dialect {
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = NORMAL",
                 "PRAGMA foreign_keys = ON",
+                "PRAGMA secure_delete = ON",
             ],
             Self::Postgres => &[
                 "SET statement_timeout = '30s'",
@@ -75,7 +126,7 @@ impl Dialect {
     }
 
     /// Applies [`Self::settings`] to a session.
-    pub(super) async fn settle(self, session: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    async fn settle(self, session: &mut AnyConnection) -> Result<(), sqlx::Error> {
         for setting in self.settings() {
             sqlx::query(*setting).execute(&mut *session).await?;
         }
@@ -92,8 +143,8 @@ impl Dialect {
 
 /// A database's address, checked. Shows itself without the password.
 #[derive(Clone)]
-pub(super) struct Database {
-    pub(super) dialect: Dialect,
+pub struct Database {
+    dialect: Dialect,
     url: Url,
     shown: String,
     file: Option<PathBuf>,
@@ -113,26 +164,27 @@ impl fmt::Display for Database {
 
 impl Database {
     /// Takes `sqlite:PATH` and `postgres://...`.
-    pub(super) fn parse(address: &str) -> Result<Self, RegistryError> {
+    fn parse(address: &str) -> Result<Self, DatabaseError> {
+        sqlx::any::install_default_drivers();
         match address.split_once(':') {
             Some(("sqlite", path)) => Self::sqlite(path.strip_prefix("//").unwrap_or(path)),
             Some(("postgres" | "postgresql", _)) => Self::postgres(address),
-            _ => Err(RegistryError::Setting(
+            _ => Err(DatabaseError::Setting(
                 "must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`",
             )),
         }
     }
 
-    fn sqlite(path: &str) -> Result<Self, RegistryError> {
+    fn sqlite(path: &str) -> Result<Self, DatabaseError> {
         if path.is_empty() || path.contains(":memory:") {
-            return Err(RegistryError::Setting(
-                "the registry must outlive the process: name a file, as in `sqlite:./data/lectern.db`",
+            return Err(DatabaseError::Setting(
+                "it must outlive the process: name a file, as in `sqlite:./data/lectern.db`",
             ));
         }
         if path.contains('?') {
-            return Err(RegistryError::Setting("`sqlite:PATH` takes no parameters after the path"));
+            return Err(DatabaseError::Setting("`sqlite:PATH` takes no parameters after the path"));
         }
-        let unusable = |()| RegistryError::Setting("the path of the SQLite file cannot be used");
+        let unusable = |()| DatabaseError::Setting("the path of the SQLite file cannot be used");
         let file = std::path::absolute(path).map_err(|_| unusable(()))?;
         let mut url = Url::from_file_path(&file)
             .and_then(|file| Url::parse(&["sqlite:", file.path()].concat()).map_err(|_| ()))
@@ -141,9 +193,9 @@ impl Database {
         Ok(Self { dialect: Dialect::Sqlite, url, shown: format!("sqlite:{path}"), file: Some(file) })
     }
 
-    fn postgres(address: &str) -> Result<Self, RegistryError> {
+    fn postgres(address: &str) -> Result<Self, DatabaseError> {
         let url = Url::parse(address).map_err(|_| {
-            RegistryError::Setting(
+            DatabaseError::Setting(
                 "is not a URL: `postgres://USER:PASSWORD@HOST/DATABASE` is expected, with special characters of the password percent-encoded",
             )
         })?;
@@ -155,14 +207,29 @@ impl Database {
         Ok(Self { dialect: Dialect::Postgres, url, shown: bare.to_string(), file: None })
     }
 
-    /// How sqlx connects to it.
-    pub(super) fn options(&self) -> Result<AnyConnectOptions, RegistryError> {
+    /// Its kind.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn options(&self) -> Result<AnyConnectOptions, DatabaseError> {
         AnyConnectOptions::from_url(&self.url).map_err(|error| self.fault(error))
+    }
+
+    /// At most `connections` connections, each opened when it is needed and waited for at most `patience`.
+    pub fn pool(&self, connections: u32, patience: Duration) -> Result<AnyPool, DatabaseError> {
+        let dialect = self.dialect;
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(patience)
+            .after_connect(move |session, _| Box::pin(async move { dialect.settle(session).await }))
+            .connect_lazy_with(self.options()?);
+        Ok(pool)
     }
 
     /// Creates what is missing around a SQLite file, connects once, so that the first fault is told with its cause and
     /// not as a pool's timeout, and brings the schema up to date.
-    pub(super) async fn prepare(&self) -> Result<(), RegistryError> {
+    pub async fn prepare(&self) -> Result<(), DatabaseError> {
         self.create_directory()?;
         let options = self.options()?;
         let mut session = self.within(CONNECT_BOUND, self.first_session(&options)).await?;
@@ -187,15 +254,15 @@ impl Database {
         }
     }
 
-    fn create_directory(&self) -> Result<(), RegistryError> {
+    fn create_directory(&self) -> Result<(), DatabaseError> {
         let Some(directory) = self.file.as_deref().and_then(Path::parent) else { return Ok(()) };
-        std::fs::create_dir_all(directory).map_err(|error| RegistryError::Unavailable {
+        std::fs::create_dir_all(directory).map_err(|error| DatabaseError::Unavailable {
             database: self.shown.clone(),
             source: error.into(),
         })
     }
 
-    async fn migrate(&self, session: &mut AnyConnection) -> Result<(), RegistryError> {
+    async fn migrate(&self, session: &mut AnyConnection) -> Result<(), DatabaseError> {
         for _ in 1..MIGRATE_ATTEMPTS {
             match self.dialect.migrations().run_direct(None, session, false).await {
                 Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
@@ -211,41 +278,41 @@ impl Database {
     }
 
     /// Runs database work with a bound, and tells its faults by what can be done about them.
-    pub(super) async fn within<T>(
+    pub async fn within<T>(
         &self,
         bound: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, RegistryError> {
+    ) -> Result<T, DatabaseError> {
         match tokio::time::timeout(bound, work).await {
             Ok(done) => done.map_err(|error| self.fault(error)),
             Err(_) => Err(self.late(bound)),
         }
     }
 
-    fn late(&self, bound: Duration) -> RegistryError {
-        RegistryError::Late { database: self.shown.clone(), bound }
+    fn late(&self, bound: Duration) -> DatabaseError {
+        DatabaseError::Late { database: self.shown.clone(), bound }
     }
 
-    /// A fault of the registry's content.
-    pub(super) fn damaged(&self, what: &str, source: Option<sqlx::error::BoxDynError>) -> RegistryError {
-        RegistryError::Damaged { database: self.shown.clone(), what: what.to_owned(), source }
+    /// A fault of the content.
+    pub fn damaged(&self, what: &str, source: Option<Cause>) -> DatabaseError {
+        DatabaseError::Damaged { database: self.shown.clone(), what: what.to_owned(), source }
     }
 
-    fn migration_fault(&self, error: MigrateError) -> RegistryError {
+    fn migration_fault(&self, error: MigrateError) -> DatabaseError {
         match error {
             MigrateError::VersionMissing(version) => {
-                RegistryError::Newer { database: self.shown.clone(), version }
+                DatabaseError::Newer { database: self.shown.clone(), version }
             }
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => self.fault(error),
             other => self.damaged("its migrations are not ours", Some(other.into())),
         }
     }
 
-    fn fault(&self, error: sqlx::Error) -> RegistryError {
+    fn fault(&self, error: sqlx::Error) -> DatabaseError {
         let database = self.shown.clone();
         match reaction(self.dialect, &error) {
-            Reaction::Retry => RegistryError::Unavailable { database, source: error.into() },
-            Reaction::Configure => RegistryError::Refused { database, source: error.into() },
+            Reaction::Retry => DatabaseError::Unavailable { database, source: error.into() },
+            Reaction::Configure => DatabaseError::Refused { database, source: error.into() },
             Reaction::Restore => self.damaged("a statement failed on its content", Some(error.into())),
         }
     }
@@ -319,15 +386,15 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_in_memory_is_refused_with_the_reason() {
+    fn a_database_in_memory_is_refused_with_the_reason() {
         let error = Database::parse("sqlite::memory:").unwrap_err().to_string();
         assert!(error.contains("outlive the process"), "{error}");
     }
 
     #[test]
     fn other_databases_are_refused() {
-        assert!(matches!(Database::parse("mysql://localhost/x"), Err(RegistryError::Setting(_))));
-        assert!(matches!(Database::parse("lectern.db"), Err(RegistryError::Setting(_))));
+        assert!(matches!(Database::parse("mysql://localhost/x"), Err(DatabaseError::Setting(_))));
+        assert!(matches!(Database::parse("lectern.db"), Err(DatabaseError::Setting(_))));
     }
 
     #[test]
