@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot set up fails it")]
 
 use std::error::Error;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
@@ -11,6 +11,7 @@ use lectern_models::embedder::Embedder;
 use lectern_models::error::{ModelError, SetupError};
 use lectern_models::http::Http;
 use lectern_models::llm::{ChatEvent, ChatRequest, FinishReason, Llm, Message, Role, Usage};
+use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use lectern_tests::provider::{Ending, Failure, Provider, Raw};
 use secrecy::SecretString;
@@ -28,14 +29,23 @@ fn within(millis: u64) -> Deadline {
     Deadline::after(Instant::now(), Duration::from_millis(millis))
 }
 
-fn llm_at(url: &str) -> Llm {
-    let section = LlmSection {
+fn chat_section(url: &str) -> LlmSection {
+    LlmSection {
         kind: LlmKind::Openai,
         url: Some(Url::parse(url).unwrap()),
         model: "mock-chat".into(),
         api_key: Some(SecretString::from(KEY)),
-    };
-    Llm::new(&section, &Http::new().unwrap()).unwrap().unwrap()
+        ..LlmSection::default()
+    }
+}
+
+/// One call and no other: what it becomes shows as it is.
+fn single_try() -> RetrySection {
+    RetrySection { attempts: NonZeroU32::MIN, ..RetrySection::default() }
+}
+
+fn llm_at(url: &str) -> Llm {
+    Llm::new(&chat_section(url), &single_try(), &Http::new().unwrap()).unwrap().unwrap()
 }
 
 fn embedder_at(url: &str, batch: usize, concurrency: usize) -> Embedder {
@@ -49,7 +59,7 @@ fn embedder_at(url: &str, batch: usize, concurrency: usize) -> Embedder {
         concurrency: NonZeroUsize::new(concurrency).unwrap(),
         ..EmbedderSection::default()
     };
-    Embedder::new(&section, &Http::new().unwrap()).unwrap()
+    Embedder::new(&section, &single_try(), &Http::new().unwrap()).unwrap()
 }
 
 fn question() -> ChatRequest {
@@ -58,7 +68,7 @@ fn question() -> ChatRequest {
 }
 
 async fn ask(llm: &Llm, deadline: Deadline) -> Result<Vec<ChatEvent>, ModelError> {
-    llm.chat(question(), deadline).await?.try_collect().await
+    llm.chat(question(), deadline).await?.events.try_collect().await
 }
 
 fn text(events: &[ChatEvent]) -> String {
@@ -219,7 +229,7 @@ async fn a_stream_that_is_not_finished_is_an_error_after_what_was_delivered() {
     let llm = llm_at(&provider.url());
     for ending in [Ending::BreakAfter(2), Ending::StopAfter(2), Ending::ErrorAfter(2)] {
         provider.set(|knobs| knobs.ending = ending.clone());
-        let events: Vec<_> = llm.chat(question(), patient()).await.unwrap().collect().await;
+        let events: Vec<_> = llm.chat(question(), patient()).await.unwrap().events.collect().await;
         let (last, delivered) = events.split_last().unwrap();
         let delivered: Vec<_> = delivered.iter().map(|event| event.as_ref().unwrap().clone()).collect();
         assert_eq!(text(&delivered), "Keys expire ", "{ending:?}");
@@ -244,7 +254,7 @@ async fn a_stalled_stream_ends_at_the_deadline() {
     let llm = llm_at(&provider.url());
     provider.set(|knobs| knobs.ending = Ending::StallAfter(2));
     let started = Instant::now();
-    let mut events = llm.chat(question(), within(200)).await.unwrap();
+    let mut events = llm.chat(question(), within(200)).await.unwrap().events;
     assert_eq!(events.next().await.unwrap().unwrap(), ChatEvent::Delta("Keys ".into()));
     assert_eq!(events.next().await.unwrap().unwrap(), ChatEvent::Delta("expire ".into()));
     let error = events.next().await.unwrap().unwrap_err();
@@ -292,11 +302,11 @@ async fn waiting_for_a_connection_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_connect_is_unavailable_long_before_a_late_deadline() {
+async fn a_host_that_does_not_connect_counts_as_stalled_long_before_a_late_deadline() {
     let (url, _held, _listener) = unconnectable().await;
     let started = Instant::now();
     let error = ask(&llm_at(&url), patient()).await.unwrap_err();
-    assert!(matches!(error, ModelError::Unavailable { .. }), "{error:?}");
+    assert!(matches!(error, ModelError::Stalled { .. }), "{error:?}");
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
@@ -304,7 +314,7 @@ async fn a_host_that_does_not_connect_is_unavailable_long_before_a_late_deadline
 async fn dropping_a_stream_closes_the_call() {
     let provider = Provider::start().await.unwrap();
     provider.set(|knobs| knobs.ending = Ending::StallAfter(1));
-    let mut events = llm_at(&provider.url()).chat(question(), patient()).await.unwrap();
+    let mut events = llm_at(&provider.url()).chat(question(), patient()).await.unwrap().events;
     events.next().await.unwrap().unwrap();
     assert_eq!(provider.chat().in_flight, 1);
     drop(events);
@@ -400,12 +410,12 @@ async fn vectors_that_do_not_fit_are_garbled() {
 
 #[test]
 fn a_section_without_its_address_or_model_names_the_missing_key() {
-    let http = Http::new().unwrap();
-    assert!(Llm::new(&LlmSection::default(), &http).unwrap().is_none());
+    let (http, retry) = (Http::new().unwrap(), RetrySection::default());
+    assert!(Llm::new(&LlmSection::default(), &retry, &http).unwrap().is_none());
     let section = LlmSection { kind: LlmKind::Openai, ..LlmSection::default() };
-    let fault = Llm::new(&section, &http).unwrap_err();
+    let fault = Llm::new(&section, &retry, &http).unwrap_err();
     assert!(matches!(&fault, SetupError::Setting { key, .. } if key == "llm.url"), "{fault}");
     let section = LlmSection { url: Some(Url::parse("http://localhost/v1").unwrap()), ..section };
-    let fault = Llm::new(&section, &http).unwrap_err();
+    let fault = Llm::new(&section, &retry, &http).unwrap_err();
     assert!(matches!(&fault, SetupError::Setting { key, .. } if key == "llm.model"), "{fault}");
 }

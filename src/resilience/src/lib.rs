@@ -9,5 +9,6 @@ pub mod config;
 pub mod deadline;
 pub mod rate;
 pub mod retry_budget;
+pub mod spread;
 mod trailing;
 pub mod upstream;

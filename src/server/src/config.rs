@@ -9,6 +9,7 @@ use std::time::Duration;
 use lectern_boot::config::{Faults, Loader};
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::{EmbedderSection, LlmSection};
+use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
 use serde::{Deserialize, Deserializer};
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub embedder: EmbedderSection,
     /// Language model.
     pub llm: LlmSection,
+    /// Retries and breakers of calls to models and stores.
+    pub retry: RetrySection,
     /// Answer cache.
     pub cache: CacheSection,
     /// Deadlines, concurrency, sizes.
@@ -43,6 +46,7 @@ impl Config {
             store: loader.section("store"),
             embedder: loader.section("embedder"),
             llm: loader.section("llm"),
+            retry: loader.checked("retry", RetrySection::faults),
             cache: loader.section("cache"),
             limits: loader.section("limits"),
             telemetry: loader.section("telemetry"),
