@@ -183,13 +183,13 @@ impl Following {
             Ok(ChatEvent::Delta(_) | ChatEvent::Usage(_)) => {}
             Ok(ChatEvent::Finished(_)) => {
                 self.ledger.whole(&self.bill);
-                if let Some(attempt) = self.settled() {
+                if let Some(attempt) = self.settled(self.bill.total()) {
                     attempt.succeeded();
                 }
             }
             Err(error) => {
                 self.ledger.given_up(&self.bill);
-                if let Some(attempt) = self.settled() {
+                if let Some(attempt) = self.settled(self.bill.so_far()) {
                     attempt.failed(error.verdict());
                 }
             }
@@ -197,10 +197,10 @@ impl Following {
     }
 
     /// The attempt, its tokens counted against the ceilings.
-    fn settled(&mut self) -> Option<Attempt> {
+    fn settled(&mut self, tokens: u64) -> Option<Attempt> {
         let attempt = self.attempt.take();
         if let Some(attempt) = &attempt {
-            attempt.spent(self.bill.total());
+            attempt.spent(tokens);
         }
         attempt
     }
@@ -208,7 +208,7 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        if let Some(attempt) = self.settled() {
+        if let Some(attempt) = self.settled(self.bill.so_far()) {
             self.ledger.given_up(&self.bill);
             drop(attempt);
         }

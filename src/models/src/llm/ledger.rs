@@ -46,7 +46,7 @@ impl Ledger {
 
     /// An answer did not become whole.
     pub(super) fn given_up(&self, bill: &Bill) {
-        self.given_up.fetch_add(bill.total(), Ordering::Relaxed);
+        self.given_up.fetch_add(bill.so_far(), Ordering::Relaxed);
     }
 }
 
@@ -87,8 +87,14 @@ impl Bill {
         }
     }
 
-    /// Like the whole of [`Self::usage`], for an answer that may still grow: a report at its beginning is no count.
+    /// All tokens of a whole answer.
     pub(super) fn total(&self) -> u64 {
+        let usage = self.usage();
+        usage.prompt_tokens.saturating_add(usage.completion_tokens)
+    }
+
+    /// All tokens of an answer that is not whole: what was reported at its beginning is no count of what came since.
+    pub(super) fn so_far(&self) -> u64 {
         let usage = self.usage();
         let completion = usage.completion_tokens.max(self.chars.div_ceil(CHARS_PER_TOKEN));
         usage.prompt_tokens.saturating_add(completion)
