@@ -8,6 +8,7 @@ use lectern_boot::config::{Faults, Loader};
 use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::EmbedderSection;
+use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
 use serde::Deserialize;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub store: StoreSection,
     /// Which model embeds.
     pub embedder: EmbedderSection,
+    /// Retries and breakers of calls to models and stores.
+    pub retry: RetrySection,
     /// Where the registry is.
     pub sql: SqlSection,
     /// How documents are read and cut.
@@ -39,6 +42,7 @@ impl Config {
         let config = Self {
             store: loader.section("store"),
             embedder: loader.section("embedder"),
+            retry: loader.checked("retry", RetrySection::faults),
             sql: loader.section("sql"),
             ingest: loader.checked("ingest", IngestSection::faults),
             telemetry: loader.section("telemetry"),

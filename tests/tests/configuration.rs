@@ -13,6 +13,7 @@ use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
+use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
 use lectern_server::config::{CacheSection, HttpSection, LimitsSection};
 use lectern_server::sessions::config::SessionSection;
@@ -70,6 +71,7 @@ impl Reader {
             shown(&self.section::<StoreSection>("store")),
             shown(&self.section::<EmbedderSection>("embedder")),
             shown(&self.section::<LlmSection>("llm")),
+            shown(&self.section::<RetrySection>("retry")),
             shown(&self.section::<CacheSection>("cache")),
             shown(&self.section::<LimitsSection>("limits")),
             shown(&self.section::<SqlSection>("sql")),

@@ -140,7 +140,7 @@ async fn rewriting_that_was_needed_and_left_out_is_declared() {
     let garbled = ask(&server, &id, "And its metrics?").await;
     assert_eq!(garbled["degraded"], json!(["rewrite_skipped"]));
     let calls = world.provider.chat().calls;
-    let hurried = json!({ "question": "And its alias?", "session_id": id, "deadline_ms": 900 });
+    let hurried = json!({ "question": "And its alias?", "session_id": id, "deadline_ms": 600 });
     let hurried = server.post("/v1/ask", &hurried).await;
     assert_eq!((hurried.status.as_u16(), &hurried.body["degraded"]), (200, &json!(["rewrite_skipped"])));
     assert_eq!(world.provider.chat().calls, calls + 1);

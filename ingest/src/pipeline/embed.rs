@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lectern_models::embedder::Embedder;
-use lectern_models::error::ModelError;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::embedding::DenseVector;
 use lectern_schema::identifiers::ContentHash;
@@ -125,7 +124,7 @@ impl Vectors {
                 Err(error) if error.is_retryable() => error,
                 Err(error) => return Err(error.into()),
             };
-            let wait = asked_for(&error).unwrap_or(pause).max(pause);
+            let wait = error.retry_after().unwrap_or(pause).max(pause);
             if deadline.remaining(Instant::now()) <= wait {
                 return Err(error.into());
             }
@@ -134,13 +133,6 @@ impl Vectors {
             tokio::time::sleep(wait).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
-    }
-}
-
-fn asked_for(error: &ModelError) -> Option<Duration> {
-    match error {
-        ModelError::Limited { retry_after, .. } => *retry_after,
-        _ => None,
     }
 }
 

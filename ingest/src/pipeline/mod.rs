@@ -59,8 +59,8 @@ impl Encoder {
     /// Loads the configured model.
     pub async fn load(config: &Config) -> Result<Self, BadEncoder> {
         let http = Http::new()?;
-        let section = config.embedder.clone();
-        let embedder = tokio::task::spawn_blocking(move || Embedder::new(&section, &http)).await??;
+        let (section, retry) = (config.embedder.clone(), config.retry.clone());
+        let embedder = tokio::task::spawn_blocking(move || Embedder::new(&section, &retry, &http)).await??;
         let identity = embedder.identity();
         let encoding = Encoding::current(Embedding {
             model: identity.model.clone(),

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use lectern_resilience::deadline::Deadline;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
+};
 use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -14,7 +16,10 @@ use url::Url;
 
 use crate::error::{ModelError, SetupError};
 use crate::patience::until;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RetryAfter};
+
+/// The wait to the millisecond, which the clients of OpenAI and Anthropic prefer to the standard header.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// The pool of connections that all endpoints share. Built once by the composition root; clones are handles.
 #[derive(Debug, Clone)]
@@ -47,6 +52,38 @@ pub(crate) struct Account<'a> {
     pub(crate) url: Option<&'a Url>,
     pub(crate) model: &'a str,
     pub(crate) api_key: Option<&'a SecretString>,
+    pub(crate) scheme: Scheme,
+}
+
+/// How a provider wants to be shown the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `x-api-key`, beside the version of the protocol.
+    Anthropic,
+}
+
+impl Scheme {
+    /// The version of Anthropic's protocol that is spoken here; theirs to publish, ours to follow.
+    const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+    fn headers(self, api_key: Option<&SecretString>) -> Result<HeaderMap, InvalidHeaderValue> {
+        let mut headers = HeaderMap::new();
+        if self == Self::Anthropic {
+            headers.insert(HeaderName::from_static("anthropic-version"), Self::ANTHROPIC_VERSION);
+        }
+        if let Some(key) = api_key.map(ExposeSecret::expose_secret) {
+            let (name, value) = match self {
+                Self::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
+                Self::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
+            };
+            let mut value = HeaderValue::try_from(value)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
 }
 
 /// One address that takes JSON, and the key to it.
@@ -55,6 +92,7 @@ pub(crate) struct Endpoint {
     http: Http,
     url: Url,
     model: String,
+    headers: HeaderMap,
     api_key: Option<SecretString>,
 }
 
@@ -83,14 +121,14 @@ impl Endpoint {
         if account.model.is_empty() {
             return Err(setting("model", "is missing: give the model's name as the provider knows it"));
         }
-        let unsendable = |key: &&SecretString| HeaderValue::from_str(key.expose_secret()).is_err();
-        if account.api_key.as_ref().is_some_and(unsendable) {
-            return Err(setting("api_key", "contains a line break or another character no header can carry"));
-        }
+        let headers = account.scheme.headers(account.api_key).map_err(|_| {
+            setting("api_key", "contains a line break or another character no header can carry")
+        })?;
         Ok(Self {
             http: http.clone(),
             url,
             model: account.model.to_owned(),
+            headers,
             api_key: account.api_key.cloned(),
         })
     }
@@ -102,20 +140,20 @@ impl Endpoint {
 
     /// Sends `body`; resolves when the provider has accepted it and begins to answer.
     pub(crate) async fn post(&self, body: &impl Serialize, deadline: Deadline) -> Result<Reply, ModelError> {
-        let mut request = self.http.client.post(self.url.clone()).json(body);
-        if let Some(key) = &self.api_key {
-            request = request.bearer_auth(key.expose_secret());
-        }
+        let request = self.http.client.post(self.url.clone()).headers(self.headers.clone()).json(body);
         let sent = until(deadline, request.send()).await.ok_or_else(|| ModelError::late(&self.model))?;
         let response = sent.map_err(|error| transport_failure(&self.model, error))?;
-        let reply = Reply { response, model: self.model.clone(), deadline };
+        let reply = Reply { response, model: self.model.clone(), deadline, silence: None };
         if reply.response.status().is_success() { Ok(reply) } else { Err(self.rejection(reply).await) }
     }
 
     async fn rejection(&self, mut reply: Reply) -> ModelError {
         reply.deadline = reply.deadline.at_most(Instant::now(), Self::REASON_WITHIN);
         let status = reply.response.status().as_u16();
-        let retry_after = reply.header(&RETRY_AFTER).map(str::to_owned);
+        let retry_after = RetryAfter {
+            milliseconds: reply.header(&RETRY_AFTER_MS).map(str::to_owned),
+            standard: reply.header(&RETRY_AFTER).map(str::to_owned),
+        };
         let mut body = Vec::new();
         while let Ok(Some(bytes)) = reply.chunk().await {
             body.extend(bytes.into_iter().take(Self::REASON_BYTES - body.len()));
@@ -123,7 +161,7 @@ impl Endpoint {
                 break;
             }
         }
-        Rejection { status, retry_after: retry_after.as_deref(), body: &body, api_key: self.api_key.as_ref() }
+        Rejection { status, retry_after, body: &body, api_key: self.api_key.as_ref() }
             .into_error(&self.model, SystemTime::now())
     }
 
@@ -139,9 +177,16 @@ pub(crate) struct Reply {
     response: reqwest::Response,
     model: String,
     deadline: Deadline,
+    /// Longest wait for a piece of the body.
+    silence: Option<Duration>,
 }
 
 impl Reply {
+    /// The same, failing when the provider is silent for that long.
+    pub(crate) fn breaking_silence(self, silence: Duration) -> Self {
+        Self { silence: Some(silence), ..self }
+    }
+
     /// Whether the provider announces server-sent events.
     pub(crate) fn is_event_stream(&self) -> bool {
         self.header(&CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
@@ -150,10 +195,15 @@ impl Reply {
     /// The next piece of the body, none at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ModelError> {
         // A timer alone never fires while the provider is faster than the reader.
-        if self.deadline.has_passed(Instant::now()) {
+        let now = Instant::now();
+        if self.deadline.has_passed(now) {
             return Err(ModelError::late(&self.model));
         }
-        match until(self.deadline, self.response.chunk()).await {
+        let until_here = self.silence.map_or(self.deadline, |silence| self.deadline.at_most(now, silence));
+        match until(until_here, self.response.chunk()).await {
+            None if until_here < self.deadline => {
+                Err(ModelError::Stalled { model: self.model.clone(), silence: until_here.remaining(now) })
+            }
             None => Err(ModelError::late(&self.model)),
             Some(Ok(bytes)) => Ok(bytes),
             Some(Err(error)) => Err(transport_failure(&self.model, error)),
@@ -178,13 +228,17 @@ impl Reply {
         while let Ok(Some(_)) = self.chunk().await {}
     }
 
-    fn header(&self, name: &reqwest::header::HeaderName) -> Option<&str> {
+    fn header(&self, name: &HeaderName) -> Option<&str> {
         self.response.headers().get(name).and_then(|value| value.to_str().ok())
     }
 }
 
 /// What a broken connection means to the caller. The address stays out of it: it may carry secrets.
 fn transport_failure(model: &str, error: reqwest::Error) -> ModelError {
+    if error.is_connect() && error.is_timeout() {
+        // Another try would take as long.
+        return ModelError::Stalled { model: model.to_owned(), silence: Http::CONNECT_WITHIN };
+    }
     let request_is_bad = error.is_builder();
     let error = error.without_url();
     if request_is_bad { ModelError::refused(model, error) } else { ModelError::unavailable(model, error) }
@@ -197,7 +251,13 @@ mod tests {
     fn open(url: &str, api_key: Option<&str>) -> Result<Endpoint, SetupError> {
         let url = Url::parse(url).unwrap();
         let key = api_key.map(SecretString::from);
-        let account = Account { section: "llm", url: Some(&url), model: "gpt", api_key: key.as_ref() };
+        let account = Account {
+            section: "llm",
+            url: Some(&url),
+            model: "gpt",
+            api_key: key.as_ref(),
+            scheme: Scheme::Bearer,
+        };
         Endpoint::new(&Http::new().unwrap(), &account, &["chat", "completions"])
     }
 

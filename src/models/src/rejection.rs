@@ -12,9 +12,26 @@ use crate::error::ModelError;
 #[derive(Debug)]
 pub(crate) struct Rejection<'a> {
     pub(crate) status: u16,
-    pub(crate) retry_after: Option<&'a str>,
+    pub(crate) retry_after: RetryAfter,
     pub(crate) body: &'a [u8],
     pub(crate) api_key: Option<&'a SecretString>,
+}
+
+/// The headers that name a wait.
+#[derive(Debug, Default)]
+pub(crate) struct RetryAfter {
+    /// `retry-after-ms`.
+    pub(crate) milliseconds: Option<String>,
+    /// `Retry-After`: seconds or a date.
+    pub(crate) standard: Option<String>,
+}
+
+impl RetryAfter {
+    fn wait(&self, now: SystemTime) -> Option<Duration> {
+        let exact = self.milliseconds.as_deref().and_then(|text| text.trim().parse::<f64>().ok());
+        let exact = exact.and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1_000.0).ok());
+        exact.or_else(|| self.standard.as_deref().and_then(|text| wait_of(text, now)))
+    }
 }
 
 /// What a provider said, fit for a log.
@@ -29,15 +46,17 @@ impl Rejection<'_> {
         let fault = said.as_ref().and_then(fault_of);
         let words = fault.and_then(message_of).map(|text| format!(": {}", presentable(text, self.api_key)));
         let reason = Reason(format!("HTTP {}{}", self.status, words.unwrap_or_default()));
+        let retry_after = self.retry_after.wait(now);
         match self.status {
             // Waiting does not fill an empty account.
             429 if fault.is_some_and(|fault| kind_of(fault) == Some("insufficient_quota")) => {
                 ModelError::refused(model, reason)
             }
-            429 => ModelError::Limited {
-                model: model.to_owned(),
-                retry_after: self.retry_after.and_then(|text| wait_of(text, now)),
-            },
+            429 => ModelError::Limited { model: model.to_owned(), retry_after },
+            // Overloaded, or down for a while, and it says for how long: that is a limit, too.
+            503 | 529 if retry_after.is_some() => {
+                ModelError::Limited { model: model.to_owned(), retry_after }
+            }
             // Request timeout, conflict with a parallel request, too early: passing conditions by definition.
             408 | 409 | 425 | 500.. => ModelError::unavailable(model, reason),
             _ => ModelError::refused(model, reason),
@@ -53,9 +72,14 @@ pub(crate) fn late_fault(fault: &Value, model: &str, api_key: Option<&SecretStri
         Some("rate_limit_error" | "rate_limit_exceeded") => {
             ModelError::Limited { model: model.to_owned(), retry_after: None }
         }
-        Some("invalid_request_error" | "authentication_error" | "permission_error") => {
-            ModelError::refused(model, reason)
-        }
+        Some(
+            "invalid_request_error"
+            | "authentication_error"
+            | "permission_error"
+            | "not_found_error"
+            | "request_too_large"
+            | "billing_error",
+        ) => ModelError::refused(model, reason),
         _ => ModelError::unavailable(model, reason),
     }
 }
@@ -107,6 +131,7 @@ mod tests {
 
     fn error_for(status: u16, retry_after: Option<&str>, body: &str) -> ModelError {
         let key = SecretString::from("sk-planted");
+        let retry_after = RetryAfter { milliseconds: None, standard: retry_after.map(str::to_owned) };
         Rejection { status, retry_after, body: body.as_bytes(), api_key: Some(&key) }
             .into_error("gpt", SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777))
     }
@@ -145,6 +170,24 @@ mod tests {
         assert_eq!(wait(Some("Sun, 06 Nov 1994 08:00:00 GMT")), Some(Duration::ZERO));
         for nonsense in [None, Some("soon"), Some("-1"), Some("NaN"), Some("1e300")] {
             assert_eq!(wait(nonsense), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn the_exact_wait_is_preferred_where_it_can_be_read() {
+        let wait = |exact: &str| {
+            let headers = RetryAfter { milliseconds: Some(exact.to_owned()), standard: Some("7".to_owned()) };
+            headers.wait(SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!(wait("250"), Some(Duration::from_millis(250)));
+        assert_eq!(wait("soon"), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_provider_that_is_down_for_a_named_time_is_limited() {
+        for status in [503, 529] {
+            let error = error_for(status, Some("3"), "");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(3)), "{status}");
         }
     }
 

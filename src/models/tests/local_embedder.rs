@@ -14,6 +14,7 @@ use lectern_models::config::EmbedderSection;
 use lectern_models::embedder::Embedder;
 use lectern_models::error::{ModelError, SetupError};
 use lectern_models::http::Http;
+use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,7 +38,7 @@ fn delivered_model() -> Embedder {
 }
 
 fn load(section: &EmbedderSection) -> Result<Embedder, SetupError> {
-    Embedder::new(section, &Http::new().unwrap())
+    Embedder::new(section, &RetrySection::default(), &Http::new().unwrap())
 }
 
 const WORDS: [&str; 8] = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d"];

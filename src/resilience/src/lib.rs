@@ -10,5 +10,6 @@ pub mod deadline;
 pub mod fair_queue;
 pub mod rate;
 pub mod retry_budget;
+pub mod spread;
 mod trailing;
 pub mod upstream;

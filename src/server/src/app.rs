@@ -90,9 +90,9 @@ impl App {
     pub async fn build(config: Config) -> Result<Arc<Self>, StartError> {
         let metrics = Arc::new(Metrics::default());
         let http = Http::new()?;
-        let embedder = Embedder::new(&config.embedder, &http)?;
+        let embedder = Embedder::new(&config.embedder, &config.retry, &http)?;
         let encoding = encoding(embedder.identity());
-        let writer = match Llm::new(&config.llm, &http)? {
+        let writer = match Llm::new(&config.llm, &config.retry, &http)? {
             None => Writer::Extractive,
             Some(llm) => Writer::Llm(llm, Arc::clone(&metrics)),
         };

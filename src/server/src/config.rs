@@ -27,7 +27,7 @@ pub struct Config {
     pub embedder: EmbedderSection,
     /// Language model.
     pub llm: LlmSection,
-    /// How calls that fail are made again.
+    /// Retries and breakers of calls to models and stores.
     pub retry: RetrySection,
     /// Answer cache.
     pub cache: CacheSection,
@@ -53,7 +53,7 @@ impl Config {
             store: loader.section("store"),
             embedder: loader.section("embedder"),
             llm: loader.section("llm"),
-            retry: loader.section("retry"),
+            retry: loader.checked("retry", RetrySection::faults),
             cache: loader.section("cache"),
             limits: loader.section("limits"),
             sql: loader.checked("sql", SqlSection::faults),

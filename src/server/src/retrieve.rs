@@ -155,13 +155,11 @@ impl Retriever {
     }
 
     async fn vector(&self, text: &str, deadline: Deadline) -> Result<DenseVector, ModelError> {
-        let embedded = self.embedder.embed(vec![text.to_owned()], deadline).await;
+        let embedded = self.embedder.embed_question(text.to_owned(), deadline).await;
         self.metrics.called(Dependency::Embedder, embedded.is_ok());
-        let garbled = |source: Box<dyn std::error::Error + Send + Sync>| ModelError::Garbled {
+        DenseVector::parse(embedded?).map_err(|bad| ModelError::Garbled {
             model: self.embedder.identity().model.clone(),
-            source,
-        };
-        let vector = embedded?.pop().ok_or_else(|| garbled("no vector for the text".into()))?;
-        DenseVector::parse(vector).map_err(|bad| garbled(Box::new(bad)))
+            source: Box::new(bad),
+        })
     }
 }

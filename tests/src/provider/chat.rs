@@ -1,22 +1,18 @@
-//! `/v1/chat/completions`: a scripted answer, or a sentence of the prompt's evidence; streamed or whole.
-//! Never understands a question.
+//! `/v1/chat/completions` in OpenAI's format, streamed or whole.
+//! Never decides what is answered.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract;
 use axum::http::{HeaderMap, Response, StatusCode};
-use futures::stream;
 use serde_json::{Value, json};
 
-use super::counters::InFlight;
 use super::faults::{Accepted, admit, answer, json_answer};
-use super::{Ending, Knobs, State};
+use super::script::{Script, event};
+use super::written::Written;
+use super::{Knobs, State};
 
 /// Answers one call.
 pub(super) async fn complete(
@@ -30,172 +26,44 @@ pub(super) async fn complete(
     };
     let written = Written::new(&knobs, &body);
     if knobs.streams && body.get("stream") == Some(&Value::Bool(true)) {
-        let steps = steps(&knobs, &written);
-        return answer(StatusCode::OK, "text/event-stream; charset=utf-8", streamed(steps, guard));
+        let usage = body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
+        let script = script(&written, &knobs, usage);
+        return answer(StatusCode::OK, "text/event-stream; charset=utf-8", script.streamed(&knobs, guard));
     }
     tokio::time::sleep(knobs.delay_before_first_token).await;
     guard.finish();
-    json_answer(&written.whole())
+    json_answer(&whole(&written, &knobs))
 }
 
-/// What is answered.
-#[derive(Debug)]
-struct Written {
-    tokens: Vec<String>,
-    prompt_tokens: usize,
-    model: Value,
-    finish_reason: &'static str,
-    usage: bool,
+fn usage_of(written: &Written) -> Value {
+    let (prompt, completion) = (written.prompt_tokens, written.tokens.len());
+    json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
 }
 
-impl Written {
-    fn new(knobs: &Knobs, body: &Value) -> Self {
-        let messages = body.get("messages").and_then(Value::as_array);
-        let contents: Vec<&str> =
-            messages.into_iter().flatten().filter_map(|message| message.get("content")?.as_str()).collect();
-        let text = text(knobs, contents.last().copied().unwrap_or_default());
-        let include_usage = body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
-        let is_streamed = body.get("stream") == Some(&Value::Bool(true));
-        Self {
-            tokens: text.split_inclusive(' ').map(str::to_owned).collect(),
-            prompt_tokens: contents.iter().map(|text| text.split_whitespace().count()).sum(),
-            model: body.get("model").cloned().unwrap_or_default(),
-            finish_reason: knobs.finish_reason,
-            usage: knobs.usage && (include_usage || !is_streamed || !knobs.streams),
-        }
-    }
+fn whole(written: &Written, knobs: &Knobs) -> Value {
+    let choice = json!({
+        "index": 0,
+        "message": {"role": "assistant", "content": written.tokens.concat()},
+        "finish_reason": knobs.finish_reason,
+    });
+    let usage = if knobs.usage { usage_of(written) } else { Value::Null };
+    json!({"id": "mock", "object": "chat.completion", "model": written.model, "choices": [choice], "usage": usage})
+}
 
-    fn usage(&self) -> Value {
-        let (prompt, completion) = (self.prompt_tokens, self.tokens.len());
-        json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
-    }
-
-    fn whole(&self) -> Value {
-        let choice = json!({
-            "index": 0,
-            "message": {"role": "assistant", "content": self.tokens.concat()},
-            "finish_reason": self.finish_reason,
-        });
-        let usage = if self.usage { self.usage() } else { Value::Null };
-        json!({"id": "mock", "object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage})
-    }
-
-    fn part(&self, delta: &Value, finish_reason: Option<&str>) -> Bytes {
+fn script(written: &Written, knobs: &Knobs, usage: bool) -> Script {
+    let part = |delta: Value, finish_reason: Option<&str>| {
         let choice = json!({"index": 0, "delta": delta, "finish_reason": finish_reason});
-        event(
-            &json!({"id": "mock", "object": "chat.completion.chunk", "model": self.model, "choices": [choice]}),
-        )
-    }
-}
-
-/// What happens on the wire, one after the other.
-#[derive(Debug)]
-enum Step {
-    Send(Bytes),
-    Wait(Duration),
-    Stall,
-    Break,
-}
-
-fn steps(knobs: &Knobs, written: &Written) -> VecDeque<Step> {
-    let mut steps =
-        VecDeque::from([Step::Send(written.part(&json!({"role": "assistant", "content": ""}), None))]);
-    let most = match knobs.ending {
-        Ending::Whole => usize::MAX,
-        Ending::StallAfter(n) | Ending::BreakAfter(n) | Ending::StopAfter(n) | Ending::ErrorAfter(n) => n,
+        let model = &written.model;
+        event(&json!({"id": "mock", "object": "chat.completion.chunk", "model": model, "choices": [choice]}))
     };
-    for (n, token) in written.tokens.iter().take(most).enumerate() {
-        let wait = if n == 0 { knobs.delay_before_first_token } else { knobs.delay_between_tokens };
-        if !wait.is_zero() {
-            steps.push_back(Step::Wait(wait));
-        }
-        steps.push_back(Step::Send(written.part(&json!({"content": token}), None)));
-    }
-    match knobs.ending {
-        Ending::Whole => steps.extend(last_parts(written).map(Step::Send)),
-        Ending::StallAfter(_) => steps.push_back(Step::Stall),
-        // The tokens have to be on the wire before the connection breaks.
-        Ending::BreakAfter(_) => steps.extend([Step::Wait(Duration::from_millis(20)), Step::Break]),
-        Ending::StopAfter(_) => {}
-        Ending::ErrorAfter(_) => {
-            steps
-                .push_back(Step::Send(event(&json!({"error": {"message": "boom", "type": "server_error"}}))));
-        }
-    }
-    steps
-}
-
-fn last_parts(written: &Written) -> impl Iterator<Item = Bytes> {
-    let finish = written.part(&json!({}), Some(written.finish_reason));
-    let usage = event(&json!({"id": "mock", "choices": [], "usage": written.usage()}));
+    let finish = part(json!({}), Some(knobs.finish_reason));
+    let usage = (usage && knobs.usage)
+        .then(|| event(&json!({"id": "mock", "choices": [], "usage": usage_of(written)})));
     let done = Bytes::from_static(b"data: [DONE]\n\n");
-    [Some(finish), written.usage.then_some(usage), Some(done)].into_iter().flatten()
-}
-
-fn event(json: &Value) -> Bytes {
-    Bytes::from(format!("data: {json}\n\n"))
-}
-
-/// The steps as a body. It is dropped when the caller goes away, and the guard with it.
-fn streamed(steps: VecDeque<Step>, guard: InFlight) -> Body {
-    Body::from_stream(stream::unfold((steps, guard), |(mut steps, mut guard)| async move {
-        loop {
-            let step = steps.pop_front();
-            if steps.is_empty() && !matches!(step, Some(Step::Stall)) {
-                guard.finish();
-            }
-            match step? {
-                Step::Send(bytes) => return Some((Ok(bytes), (steps, guard))),
-                Step::Wait(time) => tokio::time::sleep(time).await,
-                Step::Stall => match std::future::pending::<Infallible>().await {},
-                Step::Break => return Some((Err(io::Error::other("told to break")), (steps, guard))),
-            }
-        }
-    }))
-}
-
-/// What is replied to a prompt: rewritten questions, then answers.
-fn text(knobs: &Knobs, prompt: &str) -> String {
-    if let Some((before, follow_up)) = prompt.rsplit_once("Follow-up: ") {
-        let asked = before.lines().rev().find_map(|line| line.strip_prefix("Asked: ")).unwrap_or_default();
-        return knobs.rewritten.clone().unwrap_or_else(|| format!("{follow_up} ({asked})"));
-    }
-    let question = prompt.rsplit_once("Question: ").map(|(_, question)| question.replace('\n', " "));
-    match (&knobs.answer, question) {
-        (Some(answer), _) => answer.clone(),
-        (None, Some(question)) if knobs.echo => format!("You asked: {question} [1]"),
-        _ => quotation(prompt),
-    }
-}
-
-/// The first sentence behind the prompt's first marker, with the marker: what a faithful model would do.
-fn quotation(prompt: &str) -> String {
-    let mut lines = prompt.lines().skip_while(|line| marker(line).is_none());
-    let Some(marked) = lines.next() else { return "I could not find an answer.".to_owned() };
-    // A fence holds the marker and its nonce; the text begins on the lines below it.
-    let beside = marked.split_once(']').map(|(_, text)| text.trim()).filter(|_| !marked.starts_with("<<<"));
-    let below = lines
-        .take_while(|line| !line.starts_with(">>>") && marker(line).is_none())
-        .filter(|line| !line.starts_with(['#', '|', '`']) && line.split_whitespace().count() > 3);
-    let text = beside.filter(|text| !text.is_empty()).into_iter().chain(below).next().unwrap_or_default();
-    let sentence = text.find(". ").and_then(|end| text.get(..=end)).unwrap_or(text);
-    format!("{sentence} [{}]", marker(marked).unwrap_or_default())
-}
-
-/// The number in the line's first `[n]`.
-fn marker(line: &str) -> Option<u32> {
-    line.split('[').skip(1).find_map(|rest| rest.split_once(']')?.0.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_answer_quotes_the_first_piece_of_evidence() {
-        let prompt = "<<<source [3] nonce\nTitle\nKeys expire after ninety days. Then renew them.\n>>>nonce\n\nQuestion: when?";
-        assert_eq!(quotation(prompt), "Keys expire after ninety days. [3]");
-        assert_eq!(quotation("[1] Keys expire.\n\nQuestion: when do keys expire?"), "Keys expire. [1]");
-        assert_eq!(quotation("Question: when?"), "I could not find an answer.");
+    Script {
+        opening: vec![part(json!({"role": "assistant", "content": ""}), None)],
+        tokens: written.tokens.iter().map(|token| part(json!({"content": token}), None)).collect(),
+        closing: [finish].into_iter().chain(usage).chain([done]).collect(),
+        fault: event(&json!({"error": {"message": "boom", "type": "server_error"}})),
     }
 }

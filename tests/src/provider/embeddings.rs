@@ -1,4 +1,4 @@
-//! `/v1/embeddings`: hashed bags of words, so that texts which share words are near each other.
+//! `/v1/embeddings` of OpenAI and `/v1/embed` of TEI: hashed bags of words, so that texts which share words are near each other.
 //! Never depends on anything but the text and the dimension.
 
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use axum::extract;
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::State;
-use super::faults::{admit, json_answer};
+use super::faults::{admit, failed, json_answer};
+use super::{Failure, State};
 
 /// Answers with the vectors in reverse order: clients have to go by `index`.
 pub(super) async fn embed(
@@ -18,15 +18,16 @@ pub(super) async fn embed(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response<Body> {
-    let mut accepted = match admit(&state, "/v1/embeddings", &headers, &body).await {
+    const PATH: &str = "/v1/embeddings";
+    let mut accepted = match admit(&state, PATH, &headers, &body).await {
         Ok(accepted) => accepted,
         Err(response) => return response,
     };
-    let texts: Vec<&str> = match body.get("input") {
-        Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect(),
-        Some(Value::String(text)) => vec![text],
-        _ => Vec::new(),
-    };
+    let texts = texts(body.get("input"));
+    if accepted.knobs.refused_text.as_deref().is_some_and(|refused| texts.contains(&refused)) {
+        accepted.guard.finish();
+        return failed(&Failure::always(400), PATH);
+    }
     let words: usize = texts.iter().map(|text| text.split_whitespace().count()).sum();
     let vector = |(index, text): (usize, &&str)| json!({"object": "embedding", "index": index, "embedding": bag_of_words(text, accepted.knobs.dimension)});
     let data: Vec<Value> = texts.iter().enumerate().map(vector).rev().collect();
@@ -38,6 +39,31 @@ pub(super) async fn embed(
     });
     accepted.guard.finish();
     json_answer(&answer)
+}
+
+/// Answers with the bare vectors, in the order of the texts.
+pub(super) async fn embed_bare(
+    extract::State(state): extract::State<Arc<State>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response<Body> {
+    let mut accepted = match admit(&state, "/v1/embed", &headers, &body).await {
+        Ok(accepted) => accepted,
+        Err(response) => return response,
+    };
+    let dimension = accepted.knobs.dimension;
+    let vectors: Vec<_> =
+        texts(body.get("inputs")).into_iter().map(|text| bag_of_words(text, dimension)).collect();
+    accepted.guard.finish();
+    json_answer(&json!(vectors))
+}
+
+fn texts(input: Option<&Value>) -> Vec<&str> {
+    match input {
+        Some(Value::Array(texts)) => texts.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(text)) => vec![text],
+        _ => Vec::new(),
+    }
 }
 
 /// The words' hashes, counted into `dimension` places and normalised.

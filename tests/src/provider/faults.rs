@@ -1,5 +1,7 @@
-//! What both endpoints do before they answer: count, record, wait, fail as they are told.
+//! What all endpoints do before they answer: count, record, wait, fail as they are told.
 //! Never looks into what is asked.
+
+use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
@@ -23,15 +25,18 @@ pub(super) async fn admit(
     headers: &HeaderMap,
     body: &Value,
 ) -> Result<Accepted, Response<Body>> {
-    let counters = if path.ends_with("embeddings") { &state.embeddings } else { &state.chat };
+    let counters = if path.contains("embed") { &state.embeddings } else { &state.chat };
     let (number, mut guard) = counters.begin();
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    state.record(Recorded { path, authorization, body: body.clone() });
+    state.record(Recorded { path, authorization, headers: headers.clone(), body: body.clone() });
     let knobs = state.knobs();
+    if knobs.silent {
+        match std::future::pending::<Infallible>().await {}
+    }
     tokio::time::sleep(knobs.delay_before_headers).await;
     if let Some(failure) = drawn(&knobs.failures, number) {
         guard.finish();
-        return Err(failed(failure));
+        return Err(failed(failure, path));
     }
     if let Some(raw) = &knobs.raw {
         guard.finish();
@@ -65,10 +70,16 @@ fn drawn(failures: &[Failure], number: usize) -> Option<&Failure> {
     })
 }
 
-fn failed(failure: &Failure) -> Response<Body> {
-    let object =
-        || json!({"error": {"message": "told to fail", "type": "mock_error", "code": null}}).to_string();
-    let body = failure.body.clone().unwrap_or_else(object);
+pub(super) fn failed(failure: &Failure, path: &str) -> Response<Body> {
+    let object = || {
+        let error = json!({"message": "told to fail", "type": "mock_error", "code": null});
+        if path.ends_with("messages") {
+            json!({"type": "error", "error": error})
+        } else {
+            json!({"error": error})
+        }
+    };
+    let body = failure.body.clone().unwrap_or_else(|| object().to_string());
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = answer(status, "application/json", Body::from(body));
     if let Some(value) = failure.retry_after.as_ref().and_then(|text| text.parse().ok()) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// The settings of a mock provider. The default answers at once and well.
 #[derive(Debug, Clone)]
 pub struct Knobs {
+    /// Calls are taken and never answered.
+    pub silent: bool,
     /// Wait before anything is answered.
     pub delay_before_headers: Duration,
     /// Wait between the headers and the first token.
@@ -32,11 +34,14 @@ pub struct Knobs {
     pub finish_reason: &'static str,
     /// Elements per vector.
     pub dimension: usize,
+    /// A text that no call for vectors may contain.
+    pub refused_text: Option<String>,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
         Self {
+            silent: false,
             delay_before_headers: Duration::ZERO,
             delay_before_first_token: Duration::ZERO,
             delay_between_tokens: Duration::ZERO,
@@ -50,6 +55,7 @@ impl Default for Knobs {
             echo: false,
             finish_reason: "stop",
             dimension: 64,
+            refused_text: None,
         }
     }
 }
@@ -63,7 +69,7 @@ pub struct Failure {
     pub share: f64,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
-    /// The body; by default an error object in OpenAI's shape.
+    /// The body; by default an error object in the provider's shape.
     pub body: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A mock of an OpenAI-compatible provider on a real socket, whose failures are set while it runs.
+//! A mock of a provider on a real socket, which speaks OpenAI's, Anthropic's and TEI's protocols and whose failures are set while it runs.
 //! Never shares a thread with the test: a blocked test does not block it, and dropping it closes every connection.
 
 use std::collections::VecDeque;
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::routing::post;
 use axum::serve::ListenerExt;
 use serde_json::Value;
@@ -19,6 +20,9 @@ mod counters;
 mod embeddings;
 mod faults;
 mod knobs;
+mod messages;
+mod script;
+mod written;
 
 pub use counters::Counts;
 pub use knobs::{Ending, Failure, Knobs, Raw};
@@ -41,6 +45,8 @@ pub struct Recorded {
     pub path: &'static str,
     /// The `Authorization` header.
     pub authorization: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Value,
 }
@@ -64,7 +70,9 @@ impl Provider {
         let state = Arc::new(State::default());
         let routes = Router::new()
             .route("/v1/chat/completions", post(chat::complete))
+            .route("/v1/messages", post(messages::create))
             .route("/v1/embeddings", post(embeddings::embed))
+            .route("/v1/embed", post(embeddings::embed_bare))
             .with_state(Arc::clone(&state));
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = oneshot::channel();
@@ -86,7 +94,7 @@ impl Provider {
         change(&mut self.state.knobs.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What happened to the chat calls so far.
+    /// What happened to the chat calls so far, in either protocol.
     pub fn chat(&self) -> Counts {
         self.state.chat.read()
     }

@@ -44,6 +44,11 @@ impl Local {
         Ok(Self { model: section.model.clone(), bert, pool, batch: section.batch })
     }
 
+    /// Batches that are computed at once.
+    pub(super) fn width(&self) -> usize {
+        self.pool.width()
+    }
+
     pub(super) fn max_tokens(&self) -> usize {
         self.bert.max_tokens()
     }

@@ -1,37 +1,31 @@
 //! Chat completion in OpenAI's wire format, streamed, and whole where a provider does not stream.
-//! Never reads past the end that the provider declares, and never takes a torn answer for a whole one.
+//! Never waits, never retries, and sees no bytes: [`super::reading`] does.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
 use lectern_resilience::deadline::Deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::sse::Decoder;
+use super::reading::{Dialect, Faults, LONGEST_ANSWER, Reading, Told, whole};
 use super::{ChatEvent, ChatRequest, ChatStream, FinishReason, Message, Role, Usage};
 use crate::error::ModelError;
-use crate::http::{Endpoint, Reply};
-use crate::rejection::late_fault;
-
-/// Most bytes of one answer, framing included: a hundred times the longest answer that models write.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+use crate::http::Endpoint;
 
 /// Starts a call; resolves when the provider has begun to answer.
 pub(super) async fn chat(
     endpoint: &Endpoint,
     request: &ChatRequest,
+    stall: Duration,
     deadline: Deadline,
 ) -> Result<ChatStream, ModelError> {
-    let reply = endpoint.post(&Call::new(endpoint.model(), request), deadline).await?;
-    let faults = Faults { model: endpoint.model().to_owned(), api_key: endpoint.api_key().cloned() };
+    let reply = endpoint.post(&Call::new(endpoint.model(), request), deadline).await?.breaking_silence(stall);
+    let faults = Faults::of(endpoint);
     if reply.is_event_stream() {
-        return Ok(Reading::begin(reply, faults).events());
+        return Ok(Reading::events(reply, faults, Openai::default()));
     }
-    let whole: Part = reply.json(LONGEST_ANSWER).await?;
-    let events = whole_answer(whole, &faults)?;
-    Ok(stream::iter(events.into_iter().map(Ok)).boxed())
+    let answer: Part = reply.json(LONGEST_ANSWER).await?;
+    Ok(whole(whole_answer(answer, &faults)?))
 }
 
 /// The body of a call.
@@ -92,9 +86,10 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Text {
     content: Option<String>,
+    refusal: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,25 +100,56 @@ struct PartUsage {
     completion_tokens: u64,
 }
 
-impl Part {
-    /// What the part tells the reader, and why the model stopped if it says so.
-    fn into_events(self, faults: &Faults) -> Result<(Vec<ChatEvent>, Option<FinishReason>), ModelError> {
-        if let Some(fault) = self.error {
-            return Err(late_fault(&fault, &faults.model, faults.api_key.as_ref()));
+/// What is known of a stream's end so far.
+#[derive(Debug, Default)]
+struct Openai {
+    /// Why the model stopped; usage may still follow.
+    reason: Option<FinishReason>,
+    /// The text is the model's refusal, whatever reason it gives.
+    refused: bool,
+}
+
+impl Dialect for Openai {
+    fn read(&mut self, data: &str, faults: &Faults) -> Result<Told, ModelError> {
+        match data {
+            "" => Ok(Told::default()),
+            "[DONE]" => Ok(Told { events: vec![], is_last: true }),
+            json => {
+                let part: Part = serde_json::from_str(json).map_err(|error| faults.garbled(error))?;
+                Ok(Told { events: self.take(part, faults)?, is_last: false })
+            }
         }
-        if self.choices.is_none() && self.usage.is_none() {
+    }
+
+    fn reason(&self) -> Option<FinishReason> {
+        self.reason.map(|reason| if self.refused { FinishReason::Filtered } else { reason })
+    }
+}
+
+impl Openai {
+    /// What the part tells the reader.
+    fn take(&mut self, part: Part, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError> {
+        if let Some(fault) = part.error {
+            return Err(faults.late(&fault));
+        }
+        if part.choices.is_none() && part.usage.is_none() {
             return Err(faults.garbled("neither text nor usage in it"));
         }
-        let choice = self.choices.into_iter().flatten().next();
-        let (text, reason) =
-            choice.map_or((None, None), |choice| (choice.delta.or(choice.message), choice.finish_reason));
-        let text = text.and_then(|text| text.content).filter(|text| !text.is_empty());
-        let usage = self.usage.map(|usage| Usage {
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-        });
-        let events = text.map(ChatEvent::Delta).into_iter().chain(usage.map(ChatEvent::Usage)).collect();
-        Ok((events, reason.as_deref().map(finish_reason)))
+        let mut events = Vec::new();
+        if let Some(choice) = part.choices.into_iter().flatten().next() {
+            self.reason = choice.finish_reason.as_deref().map(finish_reason).or(self.reason);
+            let text = choice.delta.or(choice.message).unwrap_or_default();
+            self.refused |= text.refusal.is_some();
+            let told = [text.content, text.refusal].into_iter().flatten().filter(|text| !text.is_empty());
+            events.extend(told.map(ChatEvent::Delta));
+        }
+        events.extend(part.usage.map(|usage| {
+            ChatEvent::Usage(Usage {
+                prompt_tokens: usage.prompt_tokens,
+                completion_tokens: usage.completion_tokens,
+            })
+        }));
+        Ok(events)
     }
 }
 
@@ -136,127 +162,21 @@ fn finish_reason(name: &str) -> FinishReason {
 }
 
 fn whole_answer(answer: Part, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError> {
-    let (mut events, reason) = answer.into_events(faults)?;
-    let reason = reason.ok_or_else(|| faults.garbled("an answer without a finish reason"))?;
+    let mut dialect = Openai::default();
+    let mut events = dialect.take(answer, faults)?;
+    let reason = dialect.reason().ok_or_else(|| faults.garbled("an answer without a finish reason"))?;
     events.push(ChatEvent::Finished(reason));
     Ok(events)
-}
-
-/// Makes errors of this call.
-#[derive(Debug)]
-struct Faults {
-    model: String,
-    api_key: Option<secrecy::SecretString>,
-}
-
-impl Faults {
-    fn garbled(&self, what: impl Into<crate::error::Cause>) -> ModelError {
-        ModelError::garbled(&self.model, what)
-    }
-}
-
-/// A streamed answer on its way.
-#[derive(Debug)]
-struct Reading {
-    reply: Reply,
-    faults: Faults,
-    decoder: Decoder,
-    /// Decoded and not yet handed out.
-    ready: VecDeque<ChatEvent>,
-    /// Why the model stopped; usage may still follow.
-    reason: Option<FinishReason>,
-    bytes_left: usize,
-    finished: bool,
-}
-
-impl Reading {
-    /// Time for the last bytes of a finished answer: they travel with its end, or are not worth a wait.
-    const DRAIN_WITHIN: Duration = Duration::from_millis(50);
-
-    fn begin(reply: Reply, faults: Faults) -> Self {
-        Self {
-            reply,
-            faults,
-            decoder: Decoder::default(),
-            ready: VecDeque::new(),
-            reason: None,
-            bytes_left: LONGEST_ANSWER,
-            finished: false,
-        }
-    }
-
-    fn events(self) -> ChatStream {
-        stream::try_unfold(self, Self::next).boxed()
-    }
-
-    /// The next event and the rest of the answer; none after the end.
-    async fn next(mut self) -> Result<Option<(ChatEvent, Self)>, ModelError> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Ok(Some((event, self)));
-            }
-            if self.finished {
-                self.reply.drain(Self::DRAIN_WITHIN).await;
-                return Ok(None);
-            }
-            match self.reply.chunk().await? {
-                Some(bytes) => self.take_bytes(&bytes)?,
-                None => self.end_of_body()?,
-            }
-        }
-    }
-
-    fn take_bytes(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
-        self.bytes_left = self
-            .bytes_left
-            .checked_sub(bytes.len())
-            .ok_or_else(|| self.faults.garbled(format!("longer than {LONGEST_ANSWER} bytes")))?;
-        for data in self.decoder.push(bytes).map_err(|error| self.faults.garbled(error))? {
-            if !self.finished {
-                self.take_data(&data)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn take_data(&mut self, data: &str) -> Result<(), ModelError> {
-        match data.trim() {
-            "" => {}
-            "[DONE]" => self.finish(self.reason.unwrap_or(FinishReason::Stop)),
-            json => {
-                let part: Part = serde_json::from_str(json).map_err(|error| self.faults.garbled(error))?;
-                let (events, reason) = part.into_events(&self.faults)?;
-                self.ready.extend(events);
-                self.reason = reason.or(self.reason);
-            }
-        }
-        Ok(())
-    }
-
-    /// Some providers leave `[DONE]` out: a finish reason says the same.
-    fn end_of_body(&mut self) -> Result<(), ModelError> {
-        let torn =
-            || ModelError::unavailable(&self.faults.model, "the stream ended before the answer was whole");
-        self.finish(self.reason.ok_or_else(torn)?);
-        Ok(())
-    }
-
-    fn finish(&mut self, reason: FinishReason) {
-        self.ready.push_back(ChatEvent::Finished(reason));
-        self.finished = true;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn faults() -> Faults {
-        Faults { model: "gpt".to_owned(), api_key: None }
-    }
-
     fn events(json: &str) -> Result<(Vec<ChatEvent>, Option<FinishReason>), ModelError> {
-        serde_json::from_str::<Part>(json).unwrap().into_events(&faults())
+        let mut dialect = Openai::default();
+        let told = dialect.read(json, &Faults::for_tests())?;
+        Ok((told.events, dialect.reason()))
     }
 
     #[test]
@@ -302,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_text_that_was_cut_off_for_its_content() {
+        let part = r#"{"choices":[{"delta":{"refusal":"No."},"finish_reason":"stop"}]}"#;
+        let told = (vec![ChatEvent::Delta("No.".into())], Some(FinishReason::Filtered));
+        assert_eq!(events(part).unwrap(), told);
+    }
+
+    #[test]
     fn an_error_in_a_part_is_the_providers_error_by_its_kind() {
         let limited = events(r#"{"error":{"message":"slow","type":"rate_limit_error"}}"#).unwrap_err();
         assert!(matches!(limited, ModelError::Limited { .. }));
@@ -318,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_whole_answer_needs_a_finish_reason() {
-        let answer = |json| whole_answer(serde_json::from_str(json).unwrap(), &faults());
+        let answer = |json| whole_answer(serde_json::from_str(json).unwrap(), &Faults::for_tests());
         let whole = r#"{"choices":[{"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}"#;
         assert_eq!(
             answer(whole).unwrap(),

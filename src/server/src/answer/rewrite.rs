@@ -71,6 +71,8 @@ impl Rewrite {
 
     /// Longest wait for a question of a line or two, however much time there is: the answer is what the client waits for.
     const LONGEST: Duration = Duration::from_secs(8);
+    /// With less time than this a model's call would only be cut off.
+    const SHORTEST: Duration = Duration::from_millis(250);
     /// Two or three lines: a question that is longer is none.
     const MAX_TOKENS: u32 = 128;
     const MAX_CHARS: usize = 600;
@@ -157,11 +159,13 @@ async fn rewritten(
     deadline: Option<Deadline>,
 ) -> Result<(Question, Usage), NotRewritten> {
     let Writer::Llm(llm, metrics) = writer else { return Err(NotRewritten::Unusable) };
-    let deadline = deadline.ok_or(NotRewritten::Short)?.at_most(Instant::now(), Rewrite::LONGEST);
+    let now = Instant::now();
+    let deadline = deadline.filter(|until| until.remaining(now) >= Rewrite::SHORTEST);
+    let deadline = deadline.ok_or(NotRewritten::Short)?.at_most(now, Rewrite::LONGEST);
     let written = async {
-        let mut events = llm.chat(Rewrite::request(question, history), deadline).await?;
+        let mut chat = llm.chat(Rewrite::request(question, history), deadline).await?;
         let (mut text, mut usage, mut is_whole) = (String::new(), Usage::default(), false);
-        while let Some(event) = events.next().await {
+        while let Some(event) = chat.events.next().await {
             match event? {
                 ChatEvent::Delta(more) => text.push_str(&more),
                 ChatEvent::Usage(cost) => usage = cost,

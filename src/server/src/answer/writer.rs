@@ -78,6 +78,8 @@ impl Writer {
     const SENTENCES: usize = 3;
     /// Declared when the model ran into its token limit.
     const TRUNCATED: &str = "answer_truncated";
+    /// Declared when another model than the configured ones had to stand in.
+    const FALLBACK: &str = "fallback_llm";
     /// Declared when the provider cut the text off for its content.
     const FILTERED: &str = "answer_filtered";
 
@@ -145,10 +147,13 @@ async fn generate(
     deadline: Deadline,
     sink: &EventSink,
 ) -> Result<Draft, AnswerError> {
-    let mut events = llm.chat(prompt.into_request(), deadline).await.map_err(AnswerError::llm)?;
-    let mut draft = Draft::by(llm.model());
+    let mut chat = llm.chat(prompt.into_request(), deadline).await.map_err(AnswerError::llm)?;
+    let mut draft = Draft::by(&chat.model);
+    if chat.fallback {
+        draft.degraded.push(Writer::FALLBACK);
+    }
     let mut check = CitationCheck::new(evidence);
-    while let Some(event) = events.next().await {
+    while let Some(event) = chat.events.next().await {
         match event.map_err(AnswerError::llm)? {
             ChatEvent::Delta(text) => draft.take(check.push(&text), sink),
             ChatEvent::Usage(usage) => draft.usage = usage,

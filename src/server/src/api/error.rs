@@ -272,8 +272,12 @@ impl Problem {
             ModelError::Limited { retry_after, .. } => {
                 Self::unavailable(unavailable, format!("{who} is rate-limited"), *retry_after)
             }
-            ModelError::Unavailable { .. } | ModelError::Late { .. } => {
-                Self::unavailable(unavailable, format!("{who} is unavailable"), None)
+            ModelError::Unavailable { .. }
+            | ModelError::Late { .. }
+            | ModelError::Open { .. }
+            | ModelError::Busy { .. }
+            | ModelError::Stalled { .. } => {
+                Self::unavailable(unavailable, format!("{who} is unavailable"), error.retry_after())
             }
             ModelError::Refused { .. } => Self::unavailable(
                 failed,
