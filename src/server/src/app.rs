@@ -26,6 +26,8 @@ use crate::answer::rewrite::Rewrite;
 use crate::answer::writer::Writer;
 use crate::api;
 use crate::cache::answers::AnswerCache;
+use crate::cache::semantic::SemanticCache;
+use crate::cache::shared::{BadShared, SharedAnswers};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::flight::Flights;
@@ -45,6 +47,10 @@ pub struct App {
     pub answerer: Answerer,
     /// Whole answers.
     pub cache: AnswerCache,
+    /// Whole answers that replicas share.
+    pub shared: Option<SharedAnswers>,
+    /// Questions that were answered, by what they mean.
+    pub semantic: Option<SemanticCache>,
     /// Answers that are being made.
     pub flights: Arc<Flights>,
     /// Conversations.
@@ -68,6 +74,9 @@ pub enum StartError {
     /// The store is misconfigured.
     #[error(transparent)]
     Store(#[from] BadStore),
+    /// The shared cache is misconfigured.
+    #[error(transparent)]
+    Shared(#[from] BadShared),
     /// The address is taken or not ours.
     #[error("cannot listen on {address} (`{key}`)")]
     Listen {
@@ -110,6 +119,8 @@ impl App {
                 metrics: Arc::clone(&metrics),
             },
             cache: AnswerCache::new(&config.cache),
+            shared: SharedAnswers::of(&config.cache)?,
+            semantic: SemanticCache::of(&config.cache),
             flights: Arc::new(Flights::new(tokio::runtime::Handle::current())),
             sessions: Arc::new(Sessions::new(
                 &config.sql,

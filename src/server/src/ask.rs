@@ -1,9 +1,8 @@
 //! One ask from generation to last event: served from the cache, by joining the same ask under way, or by new work.
 //! Knows no protocol, and pins each ask to one generation.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::{AliasName, GenerationId};
@@ -12,11 +11,11 @@ use lectern_search::error::SearchError;
 use crate::answer::error::AnswerError;
 use crate::answer::event::{Answer, Event};
 use crate::app::App;
-use crate::cache::CachePolicy;
-use crate::cache::answers::{AnswerKey, AnswerKeyParts};
+use crate::cache::semantic::Resembled;
 use crate::caller::Caller;
-use crate::flight::{Delivered, EventSink, Found, Subscription};
+use crate::flight::{Delivered, EventSink, Found};
 use crate::generations::Served;
+use crate::origin::{CacheOutcome, Events, Origin};
 use crate::retrieve::Retrieval;
 use crate::sessions::history::History;
 use crate::sessions::id::SessionId;
@@ -43,28 +42,6 @@ pub struct Ask {
     pub request_id: String,
 }
 
-/// Where an answer came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CacheOutcome {
-    /// Made for this ask.
-    Miss,
-    /// Kept from an earlier one.
-    Hit,
-    /// Made for another one at the same time.
-    Joined,
-}
-
-impl CacheOutcome {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Miss => "miss",
-            Self::Hit => "hit",
-            Self::Joined => "joined",
-        }
-    }
-}
-
 /// An ask that is being answered. Dropping it takes one listener away from the work.
 #[derive(Debug)]
 pub struct Asking {
@@ -74,17 +51,12 @@ pub struct Asking {
     pub outcome: CacheOutcome,
     /// How old a kept answer is.
     pub age: Option<Duration>,
+    /// The earlier question whose answer it is.
+    pub resembled: Option<Resembled>,
     events: Events,
     delivered: Delivered,
     recording: Recording,
     deadline: Deadline,
-}
-
-#[derive(Debug)]
-enum Events {
-    Kept(VecDeque<Event>),
-    Coming(Subscription),
-    Ended,
 }
 
 impl Asking {
@@ -96,7 +68,7 @@ impl Asking {
             if !event.is_last() {
                 return Some(event);
             }
-            self.recording.end(event, self.outcome != CacheOutcome::Hit);
+            self.recording.end(event, !self.outcome.is_kept());
         }
         self.recording.ended(self.deadline).await
     }
@@ -159,22 +131,13 @@ impl Drop for Asking {
             Events::Ended => None,
         };
         if let Some(done @ Event::Done(_)) = end {
-            self.recording.end(done, self.outcome != CacheOutcome::Hit);
+            self.recording.end(done, !self.outcome.is_kept());
         }
     }
 }
 
 fn failed(error: AnswerError) -> Event {
     Event::Failed(Arc::new(error))
-}
-
-/// What listeners of the answer would have seen while it was made.
-fn replay(answer: Arc<Answer>) -> VecDeque<Event> {
-    let mut events =
-        VecDeque::from([Event::Sources(Arc::clone(&answer.sources)), Event::Delta(answer.text.clone())]);
-    events.extend(answer.citations.iter().cloned().map(Event::Citation));
-    events.push_back(Event::Done(answer));
-    events
 }
 
 /// Begins to answer, behind the questions that its session is busy with. Fails only when that session cannot be used or
@@ -186,14 +149,24 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
     let served = app.generations.served(&ask.alias, ask.deadline).await?;
     let generation = served.manifest().generation.clone();
     let deadline = ask.deadline;
-    let (outcome, events, age) = if ask.retrieval.cache.reads() {
-        app.find(ask, served)
+    let origin = if ask.retrieval.cache.reads() {
+        app.find(ask, served).await
     } else {
         let work = |sink| Arc::clone(app).work(ask, served, sink);
-        (CacheOutcome::Miss, Events::Coming(app.flights.start_alone(work)), None)
+        Origin::from(Found::Started(app.flights.start_alone(work)))
     };
-    app.metrics.answered(outcome.name());
-    Ok(Asking { generation, outcome, age, events, recording, delivered: Delivered::default(), deadline })
+    app.metrics.answered(origin.outcome.name());
+    let Origin { outcome, events, age, resembled } = origin;
+    Ok(Asking {
+        generation,
+        outcome,
+        age,
+        resembled,
+        events,
+        recording,
+        delivered: Delivered::default(),
+        deadline,
+    })
 }
 
 impl App {
@@ -208,52 +181,13 @@ impl App {
         Ok(Some(self.sessions.begin_turn(request, ask.deadline).await?))
     }
 
-    /// The answer that is kept, the one that is being made, or a new one.
-    fn find(self: &Arc<Self>, ask: Ask, served: Served) -> (CacheOutcome, Events, Option<Duration>) {
-        let key = self.key(&ask, &served.manifest().generation);
-        let work = |ask: Ask, served: Served| move |sink| Arc::clone(self).work(ask, served, sink);
-        match self.flights.find(key.clone(), &self.cache, work(ask.clone(), Arc::clone(&served))) {
-            Found::Cached(kept) => {
-                let now = Instant::now();
-                if self.cache.is_stale(&kept, now) {
-                    let renewed = self.renewal_of(ask, now);
-                    self.flights.renew(key, work(renewed, served));
-                }
-                let age = kept.age(now);
-                (CacheOutcome::Hit, Events::Kept(replay(kept.answer)), Some(age))
-            }
-            Found::Joined(subscription) => (CacheOutcome::Joined, Events::Coming(subscription), None),
-            Found::Started(subscription) => (CacheOutcome::Miss, Events::Coming(subscription), None),
-        }
-    }
-
-    /// The same ask, to be answered anew although an answer is there, in the time of an ask of its own.
-    fn renewal_of(&self, ask: Ask, now: Instant) -> Ask {
-        let deadline = Deadline::after(now, self.config.limits.deadline);
-        let retrieval = Retrieval { cache: CachePolicy::Refresh, ..ask.retrieval };
-        Ask { retrieval, deadline, ..ask }
-    }
-
-    fn key(&self, ask: &Ask, generation: &GenerationId) -> AnswerKey {
-        AnswerKey::of(&AnswerKeyParts {
-            tenant: ask.caller.tenant(),
-            generation,
-            question: &ask.retrieval.question,
-            history: &ask.history.digest(),
-            mode: ask.retrieval.mode,
-            limit: ask.retrieval.limit,
-            filter: &ask.retrieval.filter_text(),
-            model: self.answerer.writer.model(),
-        })
-    }
-
     /// The work behind an ask: makes the answer, keeps it, and only then reports the end.
-    async fn work(self: Arc<Self>, ask: Ask, served: Served, sink: EventSink) {
+    pub(crate) async fn work(self: Arc<Self>, ask: Ask, served: Served, sink: EventSink) {
         match self.answer_once_more_when_gone(&ask, served, &sink).await {
             Ok(answer) => {
                 let answer = Arc::new(answer);
                 if ask.retrieval.cache.writes() {
-                    self.cache.keep(self.key(&ask, &answer.generation), Arc::clone(&answer));
+                    self.keep(&ask, &answer);
                 }
                 answer.log(&ask.request_id);
                 sink.push(Event::Done(answer));

@@ -12,6 +12,7 @@ use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 use crate::sessions::config::SessionSection;
@@ -54,7 +55,7 @@ impl Config {
             embedder: loader.section("embedder"),
             llm: loader.section("llm"),
             retry: loader.checked("retry", RetrySection::faults),
-            cache: loader.section("cache"),
+            cache: loader.checked("cache", CacheSection::faults),
             limits: loader.section("limits"),
             sql: loader.checked("sql", SqlSection::faults),
             session: loader.section("session"),
@@ -115,6 +116,15 @@ pub struct CacheSection {
     /// How old an answer is when it is still served but made anew in the background, for the next one who asks.
     #[serde(rename = "answers_fresh_ms", deserialize_with = "milliseconds")]
     pub answers_fresh: Duration,
+    /// Redis, as a second layer that replicas share: `redis://HOST:PORT/DATABASE`, `rediss://` for TLS.
+    pub redis_url: Option<SecretString>,
+    /// Longest wait for Redis; then it is a miss.
+    #[serde(rename = "redis_wait_ms", deserialize_with = "milliseconds")]
+    pub redis_wait: Duration,
+    /// From which cosine on a question is answered with the answer to an earlier one. None: never.
+    pub semantic_threshold: Option<f32>,
+    /// Room for questions that may resemble others, in bytes.
+    pub semantic_bytes: u64,
     /// Room for what was found, in bytes; 0 keeps nothing.
     pub retrievals_bytes: u64,
     /// How long a retrieval is kept at most.
@@ -124,6 +134,16 @@ pub struct CacheSection {
     pub vectors_bytes: u64,
 }
 
+impl CacheSection {
+    /// What cannot be meant: keys, and reasons that read on after them.
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let unusable = self.semantic_threshold.filter(|threshold| !(0.5..=1.0).contains(threshold));
+        let fault =
+            |_| ("semantic_threshold", "must be from 0.5 to 1: below, questions are not alike".to_owned());
+        unusable.map(fault).into_iter().collect()
+    }
+}
+
 impl Default for CacheSection {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
@@ -131,6 +151,10 @@ impl Default for CacheSection {
             answers_bytes: 64 * MIB,
             answers_ttl: Duration::from_hours(1),
             answers_fresh: Duration::from_mins(10),
+            redis_url: None,
+            redis_wait: Duration::from_millis(50),
+            semantic_threshold: None,
+            semantic_bytes: 16 * MIB,
             retrievals_bytes: 32 * MIB,
             retrievals_ttl: Duration::from_mins(5),
             vectors_bytes: 16 * MIB,

@@ -188,6 +188,11 @@ impl Flights {
         Subscription::to(flight)
     }
 
+    /// Runs what nobody waits for: its end is waited for at shutdown. It must bound itself.
+    pub fn afterwards(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(work, &self.runtime);
+    }
+
     /// Waits until all work has ended. Nothing new may be started from here on.
     pub async fn drain(&self) {
         self.tasks.close();

@@ -15,6 +15,7 @@ pub mod connection;
 pub mod flight;
 pub mod generations;
 pub mod metrics;
+pub mod origin;
 pub mod retrieve;
 pub mod sessions;
 pub mod timings;

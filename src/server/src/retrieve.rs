@@ -124,12 +124,12 @@ impl Retriever {
         match retrieval.mode {
             Mode::Sparse => Ok((Arms::Sparse(self.bm25.question(text)), vec![])),
             Mode::Dense => {
-                let dense = self.embed(retrieval, deadline).await.map_err(AnswerError::embedder)?;
+                let dense = self.vector_of(retrieval, deadline).await.map_err(AnswerError::embedder)?;
                 Ok((Arms::Dense(dense), vec![]))
             }
             Mode::Hybrid => {
                 let sparse = self.bm25.question(text);
-                match self.embed(retrieval, deadline).await {
+                match self.vector_of(retrieval, deadline).await {
                     Ok(dense) => Ok((Arms::Hybrid(dense, sparse), vec![])),
                     Err(error) => {
                         tracing::warn!(error = %crate::api::error::chain(&error), "dense arm skipped");
@@ -140,7 +140,12 @@ impl Retriever {
         }
     }
 
-    async fn embed(&self, retrieval: &Retrieval, deadline: Deadline) -> Result<DenseVector, ModelError> {
+    /// The vector of the question, from the cache or the embedder.
+    pub async fn vector_of(
+        &self,
+        retrieval: &Retrieval,
+        deadline: Deadline,
+    ) -> Result<DenseVector, ModelError> {
         let text = retrieval.question.as_str();
         let known = retrieval.cache.reads().then(|| self.vectors.get(text)).flatten();
         self.metrics.looked_up("vectors", known.is_some());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// The settings of a mock provider. The default answers at once and well.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a knob of its own")]
 pub struct Knobs {
     /// Calls are taken and never answered.
     pub silent: bool,

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 
 use lectern_models::extractive::{content_words, sentences};
 use lectern_schema::identifiers::{ChunkId, DocumentId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::evidence::{Evidence, Piece};
 
 /// A marker of the answer, resolved.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Citation {
     /// The number between the brackets.
     pub marker: u32,
@@ -30,7 +30,7 @@ pub struct Citation {
 }
 
 /// How well a quote supports a sentence, by the share of the sentence's content words that stand in the chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// At least 0.6: most of the sentence's words are the source's.

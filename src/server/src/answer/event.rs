@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lectern_models::llm::Usage;
 use lectern_schema::identifiers::{ChunkId, DocumentId, GenerationId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::citation::Citation;
 use crate::answer::error::AnswerError;
@@ -35,7 +35,7 @@ impl Event {
 }
 
 /// A piece of evidence, as clients see it before the text begins.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// The number by which the text will cite it.
     pub marker: u32,

@@ -6,6 +6,7 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::cache::semantic::SemanticCache;
 
 #[derive(Debug, Serialize)]
 struct AliasBody {
@@ -55,6 +56,7 @@ pub async fn cache(app: web::Data<App>) -> impl Responder {
 /// `DELETE /v1/admin/cache`: forgets everything that is kept.
 pub async fn clear_cache(app: web::Data<App>) -> impl Responder {
     app.cache.clear();
+    app.semantic.iter().for_each(SemanticCache::clear);
     app.answerer.retriever.retrievals.clear();
     app.answerer.retriever.vectors.clear();
     HttpResponse::NoContent().finish()

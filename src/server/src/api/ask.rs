@@ -20,10 +20,12 @@ use crate::api::observe::RequestId;
 use crate::api::plan::{self, Raw};
 use crate::api::sse;
 use crate::app::App;
-use crate::ask::{Ask, Asking, CacheOutcome, ask};
+use crate::ask::{Ask, Asking, ask};
 use crate::cache::CachePolicy;
+use crate::cache::semantic::Resembled;
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::origin::CacheOutcome;
 use crate::sessions::id::SessionId;
 use crate::timings::{Timings, milliseconds};
 
@@ -65,6 +67,8 @@ pub struct AnswerBody<'a> {
     cache: CacheOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    semantic: Option<&'a Resembled>,
     degraded: &'a [&'static str],
     usage: UsageBody,
     timings_ms: Timings,
@@ -86,6 +90,8 @@ pub struct Context {
     pub outcome: CacheOutcome,
     /// How old a kept answer is.
     pub age: Option<Duration>,
+    /// The earlier question whose answer it is.
+    pub resembled: Option<Resembled>,
     /// The session that was asked in.
     pub session_id: Option<SessionId>,
     /// Id of this request.
@@ -97,7 +103,7 @@ pub struct Context {
 impl<'a> AnswerBody<'a> {
     /// The answer for one request. What a kept answer once cost is not this request's: it has no usage and no stages.
     pub fn of(answer: &'a Answer, context: &'a Context) -> Self {
-        let fresh = context.outcome != CacheOutcome::Hit;
+        let fresh = !context.outcome.is_kept();
         let usage = if fresh { answer.usage } else { Usage::default() };
         let stages = if fresh { answer.timings.clone() } else { Timings::default() };
         Self {
@@ -107,6 +113,7 @@ impl<'a> AnswerBody<'a> {
             model: &answer.model,
             cache: context.outcome,
             age_ms: context.age.map(milliseconds),
+            semantic: context.resembled.as_ref(),
             degraded: &answer.degraded,
             usage: UsageBody {
                 prompt_tokens: usage.prompt_tokens,
@@ -132,7 +139,9 @@ pub async fn post(
     let parsed = parse(&body.0, caller, &request_id, &http)?;
     let session_id = parsed.session;
     let asking = ask(&app.into_inner(), parsed).await?;
-    let context = Context { outcome: asking.outcome, age: asking.age, session_id, request_id, began };
+    let resembled = asking.resembled.clone();
+    let context =
+        Context { outcome: asking.outcome, age: asking.age, resembled, session_id, request_id, began };
     if streamed { Ok(sse::respond(asking, context, &http)) } else { whole(asking, &context, &http).await }
 }
 

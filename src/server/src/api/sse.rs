@@ -15,8 +15,9 @@ use crate::answer::event::Event;
 use crate::api::ask::{AnswerBody, Context};
 use crate::api::error::Problem;
 use crate::app::App;
-use crate::ask::{Asking, CacheOutcome};
+use crate::ask::Asking;
 use crate::connection::Connection;
+use crate::origin::CacheOutcome;
 use crate::sessions::id::SessionId;
 
 /// How long a stream is silent at most: proxies close idle connections after 30 to 60 seconds.

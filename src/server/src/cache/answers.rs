@@ -39,20 +39,43 @@ pub struct AnswerKeyParts<'a> {
     pub model: &'a str,
 }
 
+impl AnswerKeyParts<'_> {
+    /// The hash of all parts but the question, under the current prompt.
+    fn rest(&self) -> ContentHash {
+        ContentHash::of(&[
+            self.tenant.as_str(),
+            self.generation.as_str(),
+            self.history,
+            self.mode.name(),
+            &self.limit.get().to_string(),
+            self.filter,
+            self.model,
+            &Prompt::VERSION.to_string(),
+        ])
+    }
+}
+
+/// All that an answer depends on but the question, as a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PartitionKey(ContentHash);
+
+impl PartitionKey {
+    /// Where questions may be taken for each other: all that the answer depends on beside the question is equal. None with
+    /// a history, which gives equal words another meaning.
+    pub fn of(parts: &AnswerKeyParts<'_>) -> Option<Self> {
+        parts.history.is_empty().then(|| Self(parts.rest()))
+    }
+}
+
 impl AnswerKey {
     /// The key of these parts under the current prompt.
     pub fn of(parts: &AnswerKeyParts<'_>) -> Self {
-        Self(ContentHash::of(&[
-            parts.tenant.as_str(),
-            parts.generation.as_str(),
-            &parts.question.folded(),
-            parts.history,
-            parts.mode.name(),
-            &parts.limit.get().to_string(),
-            parts.filter,
-            parts.model,
-            &Prompt::VERSION.to_string(),
-        ]))
+        Self(ContentHash::of(&[&parts.rest().to_string(), &parts.question.folded()]))
+    }
+
+    /// The hash.
+    pub fn hash(&self) -> &ContentHash {
+        &self.0
     }
 }
 

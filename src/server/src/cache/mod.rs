@@ -4,6 +4,8 @@
 
 pub mod answers;
 pub mod retrievals;
+pub mod semantic;
+pub mod shared;
 pub mod vectors;
 
 /// What the caches may do for a request.
