@@ -1,6 +1,7 @@
 //! What happens while an answer is made, in the order in which a client sees it, and the whole answer at the end.
 //! Never formats bytes: that is the protocol's part.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lectern_models::llm::Usage;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::answer::citation::Citation;
 use crate::answer::error::AnswerError;
 use crate::answer::evidence::Evidence;
+use crate::answer::injection::Kind;
 use crate::timings::{Stage, Timings};
 
 /// One step of an answer that is being made.
@@ -19,7 +21,7 @@ pub enum Event {
     Sources(Arc<Vec<Source>>),
     /// More of the text.
     Delta(String),
-    /// A citation occurred for the first time.
+    /// A cited sentence is over: one for each of its markers.
     Citation(Citation),
     /// The whole answer. Nothing follows.
     Done(Arc<Answer>),
@@ -51,6 +53,11 @@ pub struct Source {
     pub heading_path: Vec<String>,
     /// The retrieval's score.
     pub score: f32,
+    /// What to know of its text: `instruction_like`, `cut`.
+    pub flags: Vec<&'static str>,
+    /// By what it is like an instruction: for the metrics.
+    #[serde(skip)]
+    pub suspicions: BTreeSet<Kind>,
 }
 
 impl Source {
@@ -64,6 +71,8 @@ impl Source {
             title: piece.payload.title.clone(),
             heading_path: piece.payload.heading_path.clone(),
             score: piece.score,
+            flags: piece.flags(),
+            suspicions: piece.suspicions.clone(),
         };
         evidence.pieces().iter().map(source).collect()
     }
@@ -74,7 +83,7 @@ impl Source {
 pub struct Answer {
     /// The generated text; its markers all point at evidence.
     pub text: String,
-    /// The citations, in the order of their first occurrence.
+    /// The citations: one for each marker of each cited sentence, in their order.
     pub citations: Vec<Citation>,
     /// What the answer was made of.
     pub sources: Arc<Vec<Source>>,
@@ -91,6 +100,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What to know of the texts that it was made of, cited or not, each once.
+    pub fn flags(&self) -> BTreeSet<&'static str> {
+        self.sources.iter().flat_map(|source| source.flags.iter().copied()).collect()
+    }
+
     /// Tells the log where the time of the work went; `request_id` is the one that the work was begun for.
     pub fn log(&self, request_id: &str) {
         tracing::info!(
@@ -99,6 +113,7 @@ impl Answer {
             model = self.model,
             evidence = self.sources.len(),
             citations = self.citations.len(),
+            flags = ?self.flags(),
             degraded = ?self.degraded,
             queue_ms = self.timings.stage_ms(Stage::Queue),
             embed_ms = self.timings.stage_ms(Stage::Embed),
@@ -111,8 +126,11 @@ impl Answer {
 
     /// Size in memory, for the cache's accounts: texts plus a flat share for each structure.
     pub fn weight(&self) -> u32 {
-        let citations: usize =
-            self.citations.iter().map(|c| c.quote.len() + c.uri.len() + c.title.len() + 200).sum();
+        let citations: usize = self
+            .citations
+            .iter()
+            .map(|c| c.quote.len() + c.sentence.len() + c.uri.len() + c.title.len() + 200)
+            .sum();
         let sources: usize = self.sources.iter().map(|s| s.uri.len() + s.title.len() + 200).sum();
         u32::try_from(self.text.len() + citations + sources + 400).unwrap_or(u32::MAX)
     }

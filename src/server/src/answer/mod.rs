@@ -18,11 +18,21 @@ use crate::retrieve::{Retrieval, Retriever};
 use crate::timings::{Stage, Stopwatch};
 
 pub mod citation;
+mod claim;
+mod code;
+mod duplicates;
 pub mod error;
 pub mod event;
 pub mod evidence;
+mod hidden;
+pub mod injection;
+mod marker;
+mod packing;
+mod polarity;
 pub mod prompt;
 pub mod question;
+mod tokens;
+pub mod verdict;
 pub mod writer;
 
 /// Everything that answers are made with.
