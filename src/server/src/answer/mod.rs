@@ -85,6 +85,7 @@ impl Answerer {
             timings: watch.into_timings(),
         };
         self.metrics.stages(&answer.timings);
+        self.metrics.checked(&answer);
         Ok(answer)
     }
 }
