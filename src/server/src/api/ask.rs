@@ -1,5 +1,6 @@
 //! `POST /v1/ask`: a cited answer, whole or as a stream of server-sent events.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use actix_web::http::header::ACCEPT;
@@ -57,6 +58,7 @@ pub struct AnswerBody<'a> {
     model: &'a str,
     cache: CacheOutcome,
     degraded: &'a [&'static str],
+    flags: BTreeSet<&'static str>,
     usage: UsageBody,
     timings_ms: Timings,
     request_id: &'a str,
@@ -92,6 +94,7 @@ impl<'a> AnswerBody<'a> {
             model: &answer.model,
             cache: context.outcome,
             degraded: &answer.degraded,
+            flags: answer.flags(),
             usage: UsageBody {
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,
