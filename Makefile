@@ -121,13 +121,19 @@ find-build:
 	@eval "$$FIND"; eval "$$FIND_BUILD"; exit $$missing
 
 # PostgreSQL's programs are not on the PATH of Debian: the tests look where it puts them.
+define FIND_SERVERS
+needed=
+runs initdb --version || runs ls /usr/lib/postgresql/*/bin/initdb || needed='postgresql'
+runs redis-server --version || needed="$$needed redis-server"
+endef
+export FIND_SERVERS
 find-test: find-build
 	@eval "$$FIND"; eval "$$FIND_LINTS"; exit $$missing
-	@eval "$$FIND"; \
-	if ! runs initdb --version && ! runs ls /usr/lib/postgresql/*/bin/initdb; then \
+	@eval "$$FIND"; eval "$$FIND_SERVERS"; \
+	if [ -n "$$needed" ]; then \
 	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	    runs apt-get --version || { echo 'missing: PostgreSQL. Install it so that initdb is on the PATH' >&2; exit 1; }; \
-	    [ -z "$$sudo" ] || runs sudo --version || { echo 'missing: PostgreSQL. As root: apt-get install postgresql' >&2; exit 1; }; \
-	    $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; \
+	    runs apt-get --version || { echo "missing: $$needed. Install it so that its programs are on the PATH" >&2; exit 1; }; \
+	    [ -z "$$sudo" ] || runs sudo --version || { echo "missing: $$needed. As root: apt-get install $$needed" >&2; exit 1; }; \
+	    $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$needed; \
 	fi
 	@cargo nextest --version >/dev/null 2>&1 || env -u CARGO_TARGET_DIR cargo install --locked cargo-nextest

@@ -16,4 +16,5 @@ pub mod lectern;
 pub mod postgres;
 pub mod process;
 pub mod provider;
+pub mod redis;
 pub mod world;

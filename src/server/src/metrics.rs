@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::admission::{Load, Work};
+use crate::answer::event::Answer;
 use crate::timings::Timings;
 
 /// Upper bounds in seconds: from a cache hit to the longest deadline.
@@ -35,6 +36,8 @@ pub struct Metrics {
     in_flight: Gauge,
     generation: Family<GenerationLabels, Gauge>,
     refused: Family<AliasLabels, Counter>,
+    flagged: Family<KindLabels, Counter>,
+    citations: Family<VerdictLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,6 +94,16 @@ struct GenerationLabels {
     generation: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    verdict: &'static str,
+}
+
 /// What the server calls while it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {
@@ -129,6 +142,8 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             generation: Family::default(),
             refused: Family::default(),
+            flagged: Family::default(),
+            citations: Family::default(),
         };
         metrics.register();
         metrics
@@ -175,6 +190,12 @@ impl Metrics {
             "Generations that could not be served",
             self.refused.clone(),
         );
+        registry.register(
+            "flagged_evidence",
+            "Pieces of evidence that read like instructions, by kind",
+            self.flagged.clone(),
+        );
+        registry.register("citations", "Citations of cited sentences, by verdict", self.citations.clone());
     }
 
     /// The text that Prometheus scrapes.
@@ -233,6 +254,16 @@ impl Metrics {
         };
         set(&self.running, load.running);
         set(&self.waiting, load.waiting);
+    }
+
+    /// An answer was made: what its evidence and its citations were found to be.
+    pub fn checked(&self, answer: &Answer) {
+        for kind in answer.sources.iter().flat_map(|source| &source.suspicions) {
+            self.flagged.get_or_create(&KindLabels { kind: kind.name() }).inc();
+        }
+        for citation in &answer.citations {
+            self.citations.get_or_create(&VerdictLabels { verdict: citation.verdict.name() }).inc();
+        }
     }
 
     /// A dependency was called.

@@ -1,16 +1,20 @@
-//! Citations, checked while the answer streams: a marker reaches the client only if it points at a piece of evidence,
-//! and each carries the evidence's own words and a verdict on whether they support the sentence.
-//! Never adds or rewords text: it can only drop markers that point at nothing.
+//! Citations, checked while the answer streams: a marker reaches the client only if it points at a piece of evidence, in
+//! the one form `[1]`, and each cited sentence carries the evidence's own words and a verdict on whether they support it.
+//! Never adds or rewords text: it can only drop markers that point at nothing, and spell out those that name several.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use lectern_models::extractive::{content_words, sentences};
 use lectern_schema::identifiers::{ChunkId, DocumentId};
 use serde::{Deserialize, Serialize};
 
+use crate::answer::claim::{Claim, Claims};
+use crate::answer::code::Code;
 use crate::answer::evidence::{Evidence, Piece};
+use crate::answer::marker::{OPENING, Reading, read};
+use crate::answer::verdict::{Cited, Judgement, Verdict, judge};
 
-/// A marker of the answer, resolved.
+/// A sentence of the answer with one of its markers, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Citation {
     /// The number between the brackets.
@@ -25,36 +29,10 @@ pub struct Citation {
     pub title: String,
     /// The sentence of the chunk that comes closest to the cited one, to the letter.
     pub quote: String,
-    /// Whether the quote supports the cited sentence.
+    /// Whether the cited text supports the sentence.
     pub verdict: Verdict,
-}
-
-/// How well a quote supports a sentence, by the share of the sentence's content words that stand in the chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// At least 0.6: most of the sentence's words are the source's.
-    Supported,
-    /// At least 0.3: the source speaks of the same things.
-    Weak,
-    /// Less.
-    Unsupported,
-}
-
-impl Verdict {
-    // Both bounds are chosen by hand: a restatement keeps most of its source's words, another topic shares few of them.
-    const SUPPORTED_FROM: f64 = 0.6;
-    const WEAK_FROM: f64 = 0.3;
-
-    fn of(share: f64) -> Self {
-        if share >= Self::SUPPORTED_FROM {
-            Self::Supported
-        } else if share >= Self::WEAK_FROM {
-            Self::Weak
-        } else {
-            Self::Unsupported
-        }
-    }
+    /// The sentence of the answer, without its markers.
+    pub sentence: String,
 }
 
 /// A checked part of the answer.
@@ -62,7 +40,7 @@ impl Verdict {
 pub enum Checked {
     /// Text for the client; its markers all point at evidence.
     Text(String),
-    /// A marker that occurred for the first time.
+    /// A cited sentence is over: one for each of its markers.
     Citation(Citation),
 }
 
@@ -71,155 +49,145 @@ pub enum Checked {
 pub struct CitationCheck<'a> {
     evidence: &'a Evidence,
     held: String,
-    sentence: String,
-    previous: String,
-    cited: HashSet<u32>,
+    claims: Claims,
+    code: Code,
+    last: Option<char>,
+    cited: BTreeMap<u32, Cited>,
 }
 
 impl<'a> CitationCheck<'a> {
-    /// Longest marker with its brackets: four digits are more evidence than fits any prompt.
-    const MAX_MARKER_BYTES: usize = 6;
-
     /// Begins an answer to be checked against `evidence`.
     pub fn new(evidence: &'a Evidence) -> Self {
         Self {
             evidence,
             held: String::new(),
-            sentence: String::new(),
-            previous: String::new(),
-            cited: HashSet::new(),
+            claims: Claims::default(),
+            code: Code::default(),
+            last: None,
+            cited: BTreeMap::new(),
         }
     }
 
     /// Takes the next piece of generated text; returns what may go out.
     pub fn push(&mut self, delta: &str) -> Vec<Checked> {
-        self.held.push_str(delta);
+        let held = std::mem::take(&mut self.held) + delta;
         let mut out = Vec::new();
-        while let Some(open) = self.held.find('[') {
-            let (text, rest) = self.held.split_at(open);
-            let (text, rest) = (text.to_owned(), rest.to_owned());
-            self.pass(&text, &mut out);
-            match read_marker(&rest) {
-                Marker::Whole { number, bytes } => {
-                    self.cite(number, &mut out);
-                    self.held = rest.get(bytes..).unwrap_or_default().to_owned();
+        let mut rest = held.as_str();
+        while let Some(open) = rest.find(OPENING) {
+            let (text, bracketed) = rest.split_at(open);
+            self.pass(text, &mut out);
+            match read(bracketed) {
+                Reading::Whole { numbers, bytes } if !self.is_index() => {
+                    self.mark(&numbers, &mut out);
+                    rest = bracketed.get(bytes..).unwrap_or_default();
                 }
-                Marker::Partial if rest.len() < Self::MAX_MARKER_BYTES => {
-                    self.held = rest;
+                Reading::Partial if !self.is_index() => {
+                    bracketed.clone_into(&mut self.held);
                     return out;
                 }
-                Marker::Partial | Marker::Other => {
-                    self.pass("[", &mut out);
-                    self.held = rest.get(1..).unwrap_or_default().to_owned();
+                _ => {
+                    let bytes = bracketed.chars().next().map_or(0, char::len_utf8);
+                    let (bracket, behind) = bracketed.split_at(bytes);
+                    self.pass(bracket, &mut out);
+                    rest = behind;
                 }
             }
         }
-        let text = std::mem::take(&mut self.held);
-        self.pass(&text, &mut out);
+        self.pass(rest, &mut out);
         out
     }
 
     /// Ends the answer; returns what was held back.
     pub fn finish(mut self) -> Vec<Checked> {
         let mut out = Vec::new();
-        let text = std::mem::take(&mut self.held);
-        self.pass(&text, &mut out);
+        let held = std::mem::take(&mut self.held);
+        self.pass(&held, &mut out);
+        if let Some(claim) = self.claims.finish() {
+            self.resolve(&claim, &mut out);
+        }
         out
-    }
-
-    fn pass(&mut self, text: &str, out: &mut Vec<Checked>) {
-        if text.is_empty() {
-            return;
-        }
-        for c in text.chars() {
-            self.sentence.push(c);
-            if matches!(c, '.' | '!' | '?' | '\n' | '。' | '！' | '？') && has_words(&self.sentence) {
-                self.previous = std::mem::take(&mut self.sentence);
-            }
-        }
-        append(text, out);
     }
 
     /// Cites a whole sentence that was chosen together with its source.
     pub fn cite_sentence(&mut self, marker: u32, sentence: &str) -> Vec<Checked> {
-        let mut out = Vec::new();
-        sentence.clone_into(&mut self.sentence);
-        self.cite(marker, &mut out);
+        if self.evidence.piece(marker).is_none() {
+            return Vec::new();
+        }
+        let mut out = vec![Checked::Text(format!("[{marker}]"))];
+        self.resolve(&Claim { text: sentence.to_owned(), markers: vec![marker] }, &mut out);
         out
     }
 
-    fn cite(&mut self, marker: u32, out: &mut Vec<Checked>) {
-        let Some(piece) = self.evidence.piece(marker) else { return };
-        let claim = if has_words(&self.sentence) { &self.sentence } else { &self.previous };
-        let citation = resolve(piece, claim);
-        append(&format!("[{marker}]"), out);
-        if self.cited.insert(marker) {
-            out.push(Checked::Citation(citation));
+    /// Whether a bracket that comes now would be an index in code: `items[0]`.
+    fn is_index(&self) -> bool {
+        self.code.is_open() && self.last.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ')' | ']'))
+    }
+
+    fn pass(&mut self, text: &str, out: &mut Vec<Checked>) {
+        // A sentence shows only by what follows it that it was over: its citations go out before that.
+        let mut begun = 0;
+        for (at, c) in text.char_indices() {
+            if let Some(claim) = self.claims.push(c) {
+                append(text.get(begun..at).unwrap_or_default(), out);
+                begun = at;
+                self.resolve(&claim, out);
+            }
+            self.code.push(c);
+            self.last = Some(c);
         }
+        append(text.get(begun..).unwrap_or_default(), out);
+    }
+
+    fn mark(&mut self, numbers: &[RangeInclusive<u32>], out: &mut Vec<Checked>) {
+        let mut known: Vec<u32> = Vec::new();
+        for range in numbers {
+            // By the evidence, not by the range: its ends are whatever the model wrote.
+            let named =
+                self.evidence.pieces().iter().map(|piece| piece.marker).filter(|it| range.contains(it));
+            let fresh: Vec<u32> = named.filter(|marker| !known.contains(marker)).collect();
+            known.extend(fresh);
+        }
+        for marker in known {
+            append(&format!("[{marker}]"), out);
+            self.claims.cite(marker);
+            self.last = None;
+        }
+    }
+
+    fn resolve(&mut self, claim: &Claim, out: &mut Vec<Checked>) {
+        let evidence = self.evidence;
+        let pieces: Vec<&Piece> = claim.markers.iter().filter_map(|marker| evidence.piece(*marker)).collect();
+        for piece in &pieces {
+            self.cited.entry(piece.marker).or_insert_with(|| Cited::read(piece));
+        }
+        let cited: Vec<&Cited> = pieces.iter().filter_map(|piece| self.cited.get(&piece.marker)).collect();
+        let judgements = judge(&claim.text, &cited);
+        let resolved =
+            pieces.iter().zip(judgements).map(|(piece, judgement)| citation(piece, claim, judgement));
+        out.extend(resolved.map(Checked::Citation));
     }
 }
 
 /// Adds text to the last part, if that is text.
 fn append(text: &str, out: &mut Vec<Checked>) {
     match out.last_mut() {
+        _ if text.is_empty() => {}
         Some(Checked::Text(last)) => last.push_str(text),
         _ => out.push(Checked::Text(text.to_owned())),
     }
 }
 
-fn has_words(text: &str) -> bool {
-    text.chars().any(char::is_alphanumeric)
-}
-
-enum Marker {
-    Whole { number: u32, bytes: usize },
-    Partial,
-    Other,
-}
-
-/// Reads `[12]` at the start of a text that begins with `[`.
-fn read_marker(text: &str) -> Marker {
-    let inside = text.get(1..).unwrap_or_default();
-    let digits = inside.bytes().take_while(u8::is_ascii_digit).count();
-    match (digits, inside.as_bytes().get(digits)) {
-        (_, None) => Marker::Partial,
-        (1.., Some(b']')) => inside
-            .get(..digits)
-            .and_then(|number| number.parse().ok())
-            .map_or(Marker::Other, |number| Marker::Whole { number, bytes: digits + 2 }),
-        _ => Marker::Other,
-    }
-}
-
-fn resolve(piece: &Piece, claim: &str) -> Citation {
-    let claimed = content_words(claim);
-    let share_in = |text: &str| {
-        let there = content_words(text);
-        let common = claimed.iter().filter(|word| there.contains(*word)).count();
-        ratio(common, claimed.len())
-    };
-    let mut quote = "";
-    let mut best = -1.0;
-    for sentence in sentences(&piece.payload.text) {
-        let share = share_in(sentence);
-        if share > best {
-            (quote, best) = (sentence, share);
-        }
-    }
+fn citation(piece: &Piece, claim: &Claim, judgement: Judgement) -> Citation {
     Citation {
         marker: piece.marker,
         chunk_id: piece.chunk_id,
         document_id: piece.payload.document_id.clone(),
         uri: piece.payload.uri.clone(),
         title: piece.payload.title.clone(),
-        quote: quote.to_owned(),
-        verdict: Verdict::of(share_in(&piece.payload.text)),
+        quote: judgement.quote,
+        verdict: judgement.verdict,
+        sentence: claim.text.clone(),
     }
-}
-
-fn ratio(part: usize, whole: usize) -> f64 {
-    let number = |n: usize| u32::try_from(n).map_or(f64::from(u32::MAX), f64::from);
-    if whole == 0 { 0.0 } else { number(part) / number(whole) }
 }
 
 #[cfg(test)]
@@ -271,7 +239,54 @@ mod tests {
     #[test]
     fn a_marker_that_points_at_nothing_never_goes_out() {
         assert_eq!(check("Wrong [3]. Worse [999999999999]. ", 2).0, "Wrong . Worse [999999999999]. ");
+        assert_eq!(check("Wrong [3, 4] [7-9]【5】[^6] (source 8).", 2).0, "Wrong   .");
         assert_eq!(check("Held back [1", 4).0, "Held back [1");
+        assert_eq!(check("Held back (sou", 4).0, "Held back (sou");
+    }
+
+    #[test]
+    fn every_form_becomes_the_one_that_clients_know() {
+        let answer =
+            "A [1, 2]. B [1-2]. C [0-999]. D 【2】. E [^1]. F (source 2). G [Source 1, 9]. H [2, 2][1].";
+        for size in [1, 2, 3, 5, 8, 200] {
+            let (text, citations) = check(answer, size);
+            assert_eq!(text, "A [1][2]. B [1][2]. C [1][2]. D [2]. E [1]. F [2]. G [1]. H [2][1].");
+            assert_eq!(citations.len(), 12);
+        }
+    }
+
+    #[test]
+    fn an_index_in_code_is_not_a_marker() {
+        let answer = "Take `items[9]` or\n```\nrows[7](x)[1]\n```\nas said [1] [9].";
+        for size in [1, 4, 100] {
+            assert_eq!(check(answer, size).0, "Take `items[9]` or\n```\nrows[7](x)[1]\n```\nas said [1] .");
+        }
+    }
+
+    #[test]
+    fn each_cited_sentence_has_its_own_verdict() {
+        let (_, citations) =
+            check("It listens on port 8080 [2]. It listens on port 9090 [2]. Bananas grow [2][1].", 3);
+        let seen: Vec<_> = citations.iter().map(|c| (c.marker, c.verdict, c.sentence.as_str())).collect();
+        assert_eq!(
+            seen,
+            [
+                (2, Verdict::Supported, "It listens on port 8080 ."),
+                (2, Verdict::Unsupported, "It listens on port 9090 ."),
+                (2, Verdict::Unsupported, "Bananas grow ."),
+                (1, Verdict::Unsupported, "Bananas grow ."),
+            ]
+        );
+    }
+
+    #[test]
+    fn citations_go_out_with_their_sentence_not_at_the_end() {
+        let evidence = evidence();
+        let mut checking = CitationCheck::new(&evidence);
+        let mut parts = checking.push("It listens on port 8080 [2]. The ");
+        assert!(matches!(parts.pop(), Some(Checked::Text(text)) if text == "The "));
+        assert!(matches!(parts.pop(), Some(Checked::Citation(citation)) if citation.marker == 2));
+        assert_eq!(parts, [Checked::Text("It listens on port 8080 [2]. ".to_owned())]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What happens while an answer is made, in the order in which a client sees it, and the whole answer at the end.
 //! Never formats bytes: that is the protocol's part.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lectern_models::llm::Usage;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::citation::Citation;
 use crate::answer::error::AnswerError;
 use crate::answer::evidence::Evidence;
+use crate::answer::injection::Kind;
 use crate::timings::{Stage, Timings};
 
 /// One step of an answer that is being made.
@@ -19,7 +22,7 @@ pub enum Event {
     Sources(Arc<Vec<Source>>),
     /// More of the text.
     Delta(String),
-    /// A citation occurred for the first time.
+    /// A cited sentence is over: one for each of its markers.
     Citation(Citation),
     /// The whole answer. Nothing follows.
     Done(Arc<Answer>),
@@ -51,6 +54,11 @@ pub struct Source {
     pub heading_path: Vec<String>,
     /// The retrieval's score.
     pub score: f32,
+    /// What to know of its text: `instruction_like`, `cut`.
+    pub flags: Vec<Cow<'static, str>>,
+    /// By what it is like an instruction: for the metrics.
+    #[serde(skip)]
+    pub suspicions: BTreeSet<Kind>,
 }
 
 impl Source {
@@ -64,6 +72,8 @@ impl Source {
             title: piece.payload.title.clone(),
             heading_path: piece.payload.heading_path.clone(),
             score: piece.score,
+            flags: piece.flags().into_iter().map(Cow::Borrowed).collect(),
+            suspicions: piece.suspicions.clone(),
         };
         evidence.pieces().iter().map(source).collect()
     }
@@ -76,7 +86,7 @@ pub struct Answer {
     pub text: String,
     /// The question as it was searched, when it had to be rewritten to stand alone.
     pub standalone: Option<String>,
-    /// The citations, in the order of their first occurrence.
+    /// The citations: one for each marker of each cited sentence, in their order.
     pub citations: Vec<Citation>,
     /// What the answer was made of.
     pub sources: Arc<Vec<Source>>,
@@ -93,6 +103,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What to know of the texts that it was made of, cited or not, each once.
+    pub fn flags(&self) -> BTreeSet<&str> {
+        self.sources.iter().flat_map(|source| source.flags.iter().map(Cow::as_ref)).collect()
+    }
+
     /// Tells the log where the time of the work went; `request_id` is the one that the work was begun for.
     pub fn log(&self, request_id: &str) {
         tracing::info!(
@@ -101,6 +116,7 @@ impl Answer {
             model = self.model,
             evidence = self.sources.len(),
             citations = self.citations.len(),
+            flags = ?self.flags(),
             degraded = ?self.degraded,
             queue_ms = self.timings.stage_ms(Stage::Queue),
             rewrite_ms = self.timings.stage_ms(Stage::Rewrite),
@@ -114,8 +130,11 @@ impl Answer {
 
     /// Size in memory, for the cache's accounts: texts plus a flat share for each structure.
     pub fn weight(&self) -> u32 {
-        let citations: usize =
-            self.citations.iter().map(|c| c.quote.len() + c.uri.len() + c.title.len() + 200).sum();
+        let citations: usize = self
+            .citations
+            .iter()
+            .map(|c| c.quote.len() + c.sentence.len() + c.uri.len() + c.title.len() + 200)
+            .sum();
         let sources: usize = self.sources.iter().map(|s| s.uri.len() + s.title.len() + 200).sum();
         u32::try_from(
             self.text.len() + self.standalone.as_ref().map_or(0, String::len) + citations + sources + 400,

@@ -22,13 +22,23 @@ use crate::retrieve::{Retrieval, Retriever};
 use crate::timings::{Stage, Stopwatch};
 
 pub mod citation;
+mod claim;
+mod code;
+mod duplicates;
 pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod followup;
+mod hidden;
+pub mod injection;
+mod marker;
+mod packing;
+mod polarity;
 pub mod prompt;
 pub mod question;
 pub mod rewrite;
+mod tokens;
+pub mod verdict;
 pub mod writer;
 
 /// Everything that answers are made with.
@@ -89,6 +99,7 @@ impl Answerer {
         };
         self.metrics.stages(&answer.timings);
         self.metrics.degraded(&answer.degraded);
+        self.metrics.checked(&answer);
         Ok(answer)
     }
 

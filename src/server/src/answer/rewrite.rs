@@ -43,7 +43,7 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// As it is.
-    fn alone(question: &'a Question, history: &'a History) -> Self {
+    pub fn alone(question: &'a Question, history: &'a History) -> Self {
         let (search, usage) = (question.clone(), Usage::default());
         Self { question, history, search, is_rewritten: false, usage, degraded: vec![] }
     }

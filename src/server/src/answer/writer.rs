@@ -32,7 +32,7 @@ pub enum Writer {
 pub struct Draft {
     /// The text, its markers checked.
     pub text: String,
-    /// The citations, in the order of their first occurrence.
+    /// The citations: one for each marker of each cited sentence, in their order.
     pub citations: Vec<Citation>,
     /// What the model's call cost; zero without a model.
     pub usage: Usage,

@@ -1,5 +1,6 @@
 //! `POST /v1/ask`: a cited answer, whole or as a stream of server-sent events.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,7 @@ pub struct AnswerBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     semantic: Option<&'a Resembled>,
     degraded: &'a [&'static str],
+    flags: BTreeSet<&'a str>,
     usage: UsageBody,
     timings_ms: Timings,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +117,7 @@ impl<'a> AnswerBody<'a> {
             age_ms: context.age.map(milliseconds),
             semantic: context.resembled.as_ref(),
             degraded: &answer.degraded,
+            flags: answer.flags(),
             usage: UsageBody {
                 prompt_tokens: usage.prompt_tokens,
                 completion_tokens: usage.completion_tokens,
