@@ -149,12 +149,17 @@ fn the_server_tells_every_fault_with_its_key_and_place() {
         ("LECTERN_HTTP__BIND", "everywhere"),
         ("LECTERN_LIMITS__QUEUE", "long"),
         ("LECTERN_STORE__PTH", "x"),
+        ("LECTERN_LLM__FALLBACK__0__MODEL", "fine"),
+        ("LECTERN_LLM__FALLBACK__1__UR", "x"),
+        ("LECTERN_RETRY__CAP_MS", "5"),
     ]);
     assert_eq!(code, Some(2), "{told}");
     for line in [
         "`http.bind`",
         "`limits.queue` must be a whole number (environment variable LECTERN_LIMITS__QUEUE)",
         "`store.pth` is an unknown key: did you mean `path`?",
+        "`llm.fallback.1.ur` is an unknown key: did you mean `url`?",
+        "`retry.cap_ms` must be at least `retry.base_ms`",
     ] {
         assert!(told.contains(line), "{told}");
     }

@@ -18,7 +18,7 @@ use crate::error::{ModelError, SetupError};
 use crate::patience::until;
 use crate::rejection::{Rejection, RetryAfter};
 
-/// The wait to the millisecond, which the clients of OpenAI and Anthropic prefer to the standard header.
+/// The wait to the millisecond, which the providers' own clients honour beside the standard header.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// The pool of connections that all endpoints share. Built once by the composition root; clones are handles.

@@ -129,7 +129,10 @@ async fn embedding_leaves_the_async_worker_free() {
         }
     });
     let started = Instant::now();
-    embedder.embed(vec!["word ".repeat(200); 24], patient()).await.unwrap();
+    let asked = (0..24).map(|_| embedder.embed_question("word ".repeat(200), patient()));
+    for vector in futures::future::join_all(asked).await {
+        vector.unwrap();
+    }
     let beats = u128::try_from(ticks.load(Ordering::SeqCst)).unwrap();
     // A free worker beats about every 6 ms; one that computes itself beats not at all.
     assert!(beats > started.elapsed().as_millis() / 60, "{beats} beats in {:?}", started.elapsed());
@@ -149,6 +152,17 @@ async fn a_text_has_the_same_vector_alone_and_in_a_batch_of_other_lengths() {
         assert!((cosine(vector, vector) - 1.0).abs() < 1e-5);
     }
     assert!(cosine(&together[0], &together[2]) < 0.9999);
+}
+
+#[tokio::test]
+async fn questions_at_once_get_the_vectors_of_their_texts() {
+    let (_directory, section) = tiny_model();
+    let embedder = load(&EmbedderSection { batch: NonZeroUsize::new(3).unwrap(), ..section }).unwrap();
+    let texts = ["a", "b c d a b c d", "d d", "c b a", "", "a b c d", "zebra"];
+    let asked = texts.map(|text| embedder.embed_question(text.to_owned(), patient()));
+    for (text, vector) in texts.iter().zip(futures::future::join_all(asked).await) {
+        assert_same(&embed(&embedder, &[text]).await[0], &vector.unwrap());
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// Each wait is drawn evenly from nothing to `base` doubled with every try, at most `cap`. Of the ways to jitter, this
-/// one makes the fewest calls when many clients fail at once (AWS Architecture Blog, "Exponential Backoff And Jitter").
+/// Each wait is drawn evenly from nothing to `base` doubled with every try, at most `cap`: what the AWS Architecture Blog
+/// calls full jitter ("Exponential Backoff And Jitter"). Clients that failed together do not come back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// Longest first wait.

@@ -8,7 +8,9 @@ use lectern_models::error::ModelError;
 use lectern_models::llm::{ChatEvent, FinishReason, Llm, Message, Role, Usage};
 use lectern_tests::provider::{Ending, Failure, Provider};
 
-use crate::fixture::{KEY, ask, chain, chat_section, llm_with, patient, question, single_try, text};
+use crate::fixture::{
+    KEY, ask, chain, chat_section, llm_with, patient, question, quick_retry, single_try, text,
+};
 
 fn claude(url: &str) -> Llm {
     let section = LlmSection { kind: LlmKind::Anthropic, model: "mock-claude".into(), ..chat_section(url) };
@@ -74,6 +76,16 @@ async fn errors_keep_their_words_their_kind_and_their_wait() {
     assert!(matches!(overloaded, ModelError::Unavailable { .. }), "{overloaded:?}");
     let limited = error_of(Failure::always(429).retry_after("9")).await;
     assert_eq!(limited.retry_after(), Some(Duration::from_secs(9)));
+}
+
+/// The beginning of a message reports usage: that is no token.
+#[tokio::test]
+async fn an_error_between_usage_and_the_first_token_is_retried() {
+    let provider = Provider::start().await.unwrap();
+    provider.set(|knobs| knobs.ending = Ending::ErrorAfter(0));
+    let section = LlmSection { kind: LlmKind::Anthropic, ..chat_section(&provider.url()) };
+    llm_with(&section, &quick_retry()).chat(question(), patient()).await.unwrap_err();
+    assert!(provider.chat().calls > 1);
 }
 
 #[tokio::test]

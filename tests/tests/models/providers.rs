@@ -258,7 +258,9 @@ async fn an_endpoint_that_takes_the_call_and_stays_silent_is_left_for_the_fallba
         ..named(&silent, "silent")
     };
     let llm = llm_with(&section, &quick_retry());
+    let began = Instant::now();
     assert_eq!(answered(&llm).await, ("other".into(), true, ANSWER.into()));
+    assert!(began.elapsed() < Duration::from_secs(5), "not after half of the deadline");
     assert_eq!(silent.chat().calls, 1, "a stalled call is not made again at the same endpoint");
     eventually("the silent call is closed", || silent.chat().cancelled == 1).await;
 }
@@ -268,8 +270,10 @@ async fn headers_without_a_token_are_a_stall_too() {
     let provider = Provider::start().await.unwrap();
     provider.set(|knobs| knobs.delay_before_first_token = Duration::from_mins(1));
     let section = LlmSection { first_token: Duration::from_millis(80), ..chat_section(&provider.url()) };
+    let began = Instant::now();
     let error = ask(&llm_with(&section, &quick_retry()), patient()).await.unwrap_err();
     assert!(matches!(error, ModelError::Stalled { .. }), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "not by the deadline");
 }
 
 #[tokio::test]
