@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::counters::InFlight;
 use super::faults::{Accepted, admit, answer, json_answer};
+use super::stamp::{self, Stamp};
 use super::{Ending, Knobs, State};
 
 /// Answers one call.
@@ -24,13 +25,14 @@ pub(super) async fn complete(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response<Body> {
+    let called = stamp::now();
     let Accepted { knobs, mut guard } = match admit(&state, "/v1/chat/completions", &headers, &body).await {
         Ok(accepted) => accepted,
         Err(response) => return response,
     };
     let written = Written::new(&knobs, &body);
     if knobs.streams && body.get("stream") == Some(&Value::Bool(true)) {
-        let steps = steps(&knobs, &written);
+        let steps = steps(&knobs, &written, called);
         return answer(StatusCode::OK, "text/event-stream; charset=utf-8", streamed(steps, guard));
     }
     tokio::time::sleep(knobs.delay_before_first_token).await;
@@ -94,19 +96,30 @@ impl Written {
 enum Step {
     Send(Bytes),
     Wait(Duration),
+    /// Sends the first token's part with a stamp in the place of [`PLACE`].
+    Stamp(String, Duration),
     Stall,
     Break,
 }
 
-fn steps(knobs: &Knobs, written: &Written) -> VecDeque<Step> {
+/// Where a stamp goes in a part.
+const PLACE: &str = "STAMP";
+
+fn steps(knobs: &Knobs, written: &Written, called: Duration) -> VecDeque<Step> {
     let mut steps =
         VecDeque::from([Step::Send(written.part(&json!({"role": "assistant", "content": ""}), None))]);
     let most = match knobs.ending {
         Ending::Whole => usize::MAX,
         Ending::StallAfter(n) | Ending::BreakAfter(n) | Ending::StopAfter(n) | Ending::ErrorAfter(n) => n,
     };
+    if knobs.stamps {
+        steps.push_back(Step::Wait(knobs.delay_before_first_token));
+        let part = String::from_utf8_lossy(&written.part(&json!({"content": PLACE}), None)).into_owned();
+        steps.push_back(Step::Stamp(part, called));
+    }
     for (n, token) in written.tokens.iter().take(most).enumerate() {
-        let wait = if n == 0 { knobs.delay_before_first_token } else { knobs.delay_between_tokens };
+        let wait =
+            if n == 0 && !knobs.stamps { knobs.delay_before_first_token } else { knobs.delay_between_tokens };
         if !wait.is_zero() {
             steps.push_back(Step::Wait(wait));
         }
@@ -147,6 +160,10 @@ fn streamed(steps: VecDeque<Step>, guard: InFlight) -> Body {
             }
             match step? {
                 Step::Send(bytes) => return Some((Ok(bytes), (steps, guard))),
+                Step::Stamp(part, called) => {
+                    let stamped = part.replace(PLACE, &Stamp::of(called).token());
+                    return Some((Ok(Bytes::from(stamped)), (steps, guard)));
+                }
                 Step::Wait(time) => tokio::time::sleep(time).await,
                 Step::Stall => match std::future::pending::<Infallible>().await {},
                 Step::Break => return Some((Err(io::Error::other("told to break")), (steps, guard))),

@@ -24,6 +24,8 @@ pub struct Knobs {
     pub streams: bool,
     /// What to answer; by default a sentence of the prompt's evidence with its marker.
     pub answer: Option<String>,
+    /// Whether a streamed answer begins with a [`super::Stamp`], which then is its first token.
+    pub stamps: bool,
     /// Why the model stops, in OpenAI's words.
     pub finish_reason: &'static str,
     /// Elements per vector.
@@ -42,6 +44,7 @@ impl Default for Knobs {
             usage: true,
             streams: true,
             answer: None,
+            stamps: false,
             finish_reason: "stop",
             dimension: 64,
         }

@@ -19,9 +19,11 @@ mod counters;
 mod embeddings;
 mod faults;
 mod knobs;
+mod stamp;
 
 pub use counters::Counts;
 pub use knobs::{Ending, Failure, Knobs, Raw};
+pub use stamp::{Stamp, now};
 
 use counters::Counters;
 
