@@ -1,41 +1,53 @@
-//! What a request costs the server: CPU seconds per 1,000 requests, latency, peak memory; for search, uncached ask and
-//! cached ask, on both stores, in one run. The models are mocks that answer at once, so that the server's own work shows.
+//! What requests cost the server: CPU seconds per 1,000 requests, latency, peak memory, streams, a swap; beside a bare
+//! actix-web loop in the same minute. The models are mocks, so that the server's own work shows.
 //! Compare rows of one run with each other; the machine decides the absolute figures.
+//!
+//! `LECTERN_BENCH_SCALE=0.01` makes a hundredth of the requests: it shows that everything works, and measures nothing.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a panic is a failed test"
 )]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
+use lectern_tests::bare::BareLoop;
 use lectern_tests::lectern::Lectern;
 use lectern_tests::process;
 use lectern_tests::world::World;
 use serde_json::{Value, json};
 
-/// Clients that ask at the same time.
-const CLIENTS: usize = 16;
+mod floor;
+mod load;
+mod streams;
+mod swap;
+
+use load::{Call, Target, measure};
+use streams::Streamed;
+
 /// Documents in the index.
 const DOCUMENTS: usize = 200;
 
 /// A kind of request, and how many of it are made.
-#[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
-    path: &'static str,
+    call: Call,
     requests: usize,
-    body: fn(usize) -> Value,
 }
 
 const SCENARIOS: [Scenario; 4] = [
-    Scenario { name: "search, dense", path: "/v1/search", requests: 10_000, body: dense },
-    Scenario { name: "search, hybrid", path: "/v1/search", requests: 10_000, body: hybrid },
-    Scenario { name: "ask, uncached", path: "/v1/ask", requests: 5_000, body: uncached },
-    Scenario { name: "ask, cached", path: "/v1/ask", requests: 20_000, body: cached },
+    Scenario {
+        name: "search, dense",
+        call: Call { path: "/v1/search", body: Some(dense) },
+        requests: 10_000,
+    },
+    Scenario {
+        name: "search, hybrid",
+        call: Call { path: "/v1/search", body: Some(hybrid) },
+        requests: 10_000,
+    },
+    Scenario { name: "ask, uncached", call: Call { path: "/v1/ask", body: Some(uncached) }, requests: 5_000 },
+    Scenario { name: "ask, cached", call: Call { path: "/v1/ask", body: Some(cached) }, requests: 20_000 },
 ];
 
 fn dense(turn: usize) -> Value {
@@ -54,97 +66,60 @@ fn cached(_: usize) -> Value {
     json!({ "question": "What does the handbook say?", "mode": "dense", "limit": 5 })
 }
 
-/// What one scenario cost.
-struct Cost {
-    cpu_seconds: f64,
-    wall: Duration,
-    latencies: Vec<Duration>,
-    peak_mib: u64,
+/// So many of a count that is meant for a full run.
+fn scaled(count: usize) -> usize {
+    let scale = std::env::var("LECTERN_BENCH_SCALE").map_or(1.0, |scale| scale.parse::<f64>().unwrap());
+    let scaled = f64::from(u32::try_from(count).unwrap()) * scale;
+    (1..=count).rev().find(|n| f64::from(u32::try_from(*n).unwrap()) <= scaled).unwrap_or(1)
 }
 
-impl Cost {
-    fn percentile(&self, percent: usize) -> Duration {
-        let at = (self.latencies.len() * percent / 100).min(self.latencies.len() - 1);
-        self.latencies[at]
-    }
-
-    fn print(&self, store: &str, scenario: &Scenario) {
-        let thousands = f64::from(u32::try_from(self.latencies.len()).unwrap()) / 1_000.0;
-        println!(
-            "| {store} | {} | {:.3} | {:.0} | {:.2} | {:.2} | {} |",
-            scenario.name,
-            self.cpu_seconds / thousands,
-            thousands * 1_000.0 / self.wall.as_secs_f64(),
-            self.percentile(50).as_secs_f64() * 1_000.0,
-            self.percentile(99).as_secs_f64() * 1_000.0,
-            self.peak_mib,
-        );
-    }
-}
-
-/// Makes the scenario's requests, [`CLIENTS`] at a time.
-async fn measure(server: &Arc<Lectern>, scenario: Scenario) -> Cost {
-    for turn in 0..CLIENTS {
-        assert_eq!(server.post(scenario.path, &(scenario.body)(turn)).await.status, 200);
-    }
-    process::forget_peak(server.pid());
-    let (cpu, began) = (process::cpu_seconds(server.pid()), Instant::now());
-    let next = Arc::new(AtomicUsize::new(0));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| {
-            let (server, next) = (Arc::clone(server), Arc::clone(&next));
-            tokio::spawn(async move {
-                let mut latencies = Vec::new();
-                loop {
-                    let turn = next.fetch_add(1, Ordering::Relaxed);
-                    if turn >= scenario.requests {
-                        return latencies;
-                    }
-                    let began = Instant::now();
-                    let reply = server.post(scenario.path, &(scenario.body)(turn)).await;
-                    latencies.push(began.elapsed());
-                    assert_eq!(reply.status, 200, "{}", reply.body);
-                }
-            })
-        })
-        .collect();
-    let mut latencies = Vec::new();
-    for client in clients {
-        latencies.extend(client.await.unwrap());
-    }
-    latencies.sort_unstable();
-    Cost {
-        cpu_seconds: process::cpu_seconds(server.pid()) - cpu,
-        wall: began.elapsed(),
-        latencies,
-        peak_mib: process::peak_mib(server.pid()),
-    }
-}
-
-async fn bench(store: &str, world: World) {
+/// A published index and a server on it.
+async fn served(world: World) -> (World, Lectern) {
     let mut world = world.with_llm();
     world.set("LECTERN_TELEMETRY__LOG", "warn");
+    // A thousand streams are meant to be open, not to wait for each other.
+    world.set("LECTERN_LIMITS__CONCURRENCY", "4096");
     for n in 0..DOCUMENTS {
-        world.write(
-            &format!("page-{n}.md"),
-            &format!("# Page {n}\n\nThe handbook explains topic {n} in detail.\n"),
-        );
+        let page = format!("# Page {n}\n\nThe handbook explains topic {n} in detail.\n");
+        world.write(&format!("page-{n}.md"), &page);
     }
     world.publish().await;
-    let server = Arc::new(world.serve());
+    let server = world.serve();
     server.ready().await;
-    println!("| {store} | idle | | | | | {} |", process::peak_mib(server.pid()));
-    for scenario in SCENARIOS {
-        measure(&server, scenario).await.print(store, &scenario);
+    (world, server)
+}
+
+async fn costs(store: &str, target: &Target) {
+    println!("| {store} | idle | | | | | {} |", process::peak_mib(target.pid));
+    for Scenario { name, call, requests } in SCENARIOS {
+        let cost = measure(target, call, 0, scaled(requests)).await;
+        println!("| {store} | {name} | {} |", cost.columns());
     }
+}
+
+async fn run() {
+    println!("| store | request | CPU s / 1,000 | requests / s | p50 ms | p99 ms | peak MiB |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    {
+        let (_world, server) = served(World::embedded().await).await;
+        costs("embedded", &Target::new("Lectern", server.pid(), server.url())).await;
+    }
+    let (world, server) = served(World::remote().await).await;
+    let lectern = Target::new("Lectern", server.pid(), server.url());
+    costs("qdrant protocol", &lectern).await;
+    let store = world.qdrant.as_ref().unwrap().url();
+    let bare = BareLoop::start(&world.provider.url(), &store, "docs");
+    let bare = (Target::new("bare loop", bare.pid(), bare.url()), bare);
+    floor::compare(&lectern, &bare.0, scaled).await;
+    let servers = [
+        Streamed { target: &lectern, path: "/v1/ask", body: streams::ours },
+        Streamed { target: &bare.0, path: "/ask", body: streams::bare },
+    ];
+    streams::overhead(&servers, &world.provider, scaled).await;
+    streams::many(&servers, &world.provider, scaled).await;
+    swap::under_load(&world, &lectern).await;
 }
 
 fn main() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        println!("| store | request | CPU s / 1,000 | requests / s | p50 ms | p99 ms | peak MiB |");
-        println!("| --- | --- | --- | --- | --- | --- | --- |");
-        bench("embedded", World::embedded().await).await;
-        bench("qdrant protocol", World::remote().await).await;
-    });
+    tokio::runtime::Runtime::new().unwrap().block_on(run());
 }
