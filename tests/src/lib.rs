@@ -10,6 +10,7 @@
     reason = "this crate is test code: a panic is a failed test"
 )]
 
+pub mod bare;
 pub mod binaries;
 pub mod cut;
 pub mod lectern;

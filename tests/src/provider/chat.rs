@@ -2,6 +2,7 @@
 //! Never decides what is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::faults::{Accepted, admit, answer, json_answer};
 use super::script::{Script, event};
+use super::stamp::{self, Unstamped};
 use super::written::Written;
 use super::{Knobs, State};
 
@@ -20,6 +22,7 @@ pub(super) async fn complete(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response<Body> {
+    let called = stamp::now();
     let Accepted { knobs, mut guard } = match admit(&state, "/v1/chat/completions", &headers, &body).await {
         Ok(accepted) => accepted,
         Err(response) => return response,
@@ -27,7 +30,10 @@ pub(super) async fn complete(
     let written = Written::new(&knobs, &body);
     if knobs.streams && body.get("stream") == Some(&Value::Bool(true)) {
         let usage = body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
-        let script = script(&written, &knobs, usage);
+        let script = Script {
+            stamp: knobs.stamps.then(|| unstamped(&written, called)),
+            ..script(&written, &knobs, usage)
+        };
         return answer(StatusCode::OK, "text/event-stream; charset=utf-8", script.streamed(&knobs, guard));
     }
     tokio::time::sleep(knobs.delay_before_first_token).await;
@@ -50,6 +56,15 @@ fn whole(written: &Written, knobs: &Knobs) -> Value {
     json!({"id": "mock", "object": "chat.completion", "model": written.model, "choices": [choice], "usage": usage})
 }
 
+/// The part that bears the stamp of its sending.
+fn unstamped(written: &Written, called: Duration) -> Unstamped {
+    let delta = json!({"content": Unstamped::PLACE});
+    let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+    let model = &written.model;
+    let part = json!({"id": "mock", "object": "chat.completion.chunk", "model": model, "choices": [choice]});
+    Unstamped { part: format!("data: {part}\n\n"), called }
+}
+
 fn script(written: &Written, knobs: &Knobs, usage: bool) -> Script {
     let part = |delta: Value, finish_reason: Option<&str>| {
         let choice = json!({"index": 0, "delta": delta, "finish_reason": finish_reason});
@@ -62,6 +77,7 @@ fn script(written: &Written, knobs: &Knobs, usage: bool) -> Script {
     let done = Bytes::from_static(b"data: [DONE]\n\n");
     Script {
         opening: vec![part(json!({"role": "assistant", "content": ""}), None)],
+        stamp: None,
         tokens: written.tokens.iter().map(|token| part(json!({"content": token}), None)).collect(),
         closing: [finish].into_iter().chain(usage).chain([done]).collect(),
         fault: event(&json!({"error": {"message": "boom", "type": "server_error"}})),

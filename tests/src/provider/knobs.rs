@@ -31,6 +31,8 @@ pub struct Knobs {
     pub rewritten: Option<String>,
     /// Whether the answer repeats the question instead of the evidence.
     pub echo: bool,
+    /// Whether a streamed answer begins with a [`super::Stamp`], which then is its first token.
+    pub stamps: bool,
     /// Why the model stops, in OpenAI's words.
     pub finish_reason: &'static str,
     /// Elements per vector.
@@ -54,6 +56,7 @@ impl Default for Knobs {
             answer: None,
             rewritten: None,
             echo: false,
+            stamps: false,
             finish_reason: "stop",
             dimension: 64,
             refused_text: None,

@@ -85,6 +85,7 @@ fn script(written: &Written, knobs: &Knobs) -> Script {
             named_event(&json!({"type": "content_block_start", "index": 0, "content_block": block})),
             named_event(&json!({"type": "ping"})),
         ],
+        stamp: None,
         tokens: written.tokens.iter().map(token).collect(),
         closing: vec![
             named_event(&json!({"type": "content_block_stop", "index": 0})),

@@ -22,10 +22,12 @@ mod faults;
 mod knobs;
 mod messages;
 mod script;
+mod stamp;
 mod written;
 
 pub use counters::Counts;
 pub use knobs::{Ending, Failure, Knobs, Raw};
+pub use stamp::{Stamp, now};
 
 use counters::Counters;
 

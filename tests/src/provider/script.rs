@@ -11,6 +11,7 @@ use futures::stream;
 use serde_json::Value;
 
 use super::counters::InFlight;
+use super::stamp::Unstamped;
 use super::{Ending, Knobs};
 
 /// An answer in the words of one format.
@@ -18,6 +19,8 @@ use super::{Ending, Knobs};
 pub(super) struct Script {
     /// Sent before the first token.
     pub(super) opening: Vec<Bytes>,
+    /// Sent as the first token, with the time of its sending.
+    pub(super) stamp: Option<Unstamped>,
     /// One per token.
     pub(super) tokens: Vec<Bytes>,
     /// Sent when the answer is whole.
@@ -31,6 +34,7 @@ pub(super) struct Script {
 enum Step {
     Send(Bytes),
     Wait(Duration),
+    Stamp(Unstamped),
     Stall,
     Break,
 }
@@ -42,8 +46,16 @@ impl Script {
             Ending::Whole => usize::MAX,
             Ending::StallAfter(n) | Ending::BreakAfter(n) | Ending::StopAfter(n) | Ending::ErrorAfter(n) => n,
         };
+        let is_stamped = self.stamp.is_some();
+        if let Some(stamp) = self.stamp {
+            steps.extend([Step::Wait(knobs.delay_before_first_token), Step::Stamp(stamp)]);
+        }
         for (n, token) in self.tokens.into_iter().take(most).enumerate() {
-            let wait = if n == 0 { knobs.delay_before_first_token } else { knobs.delay_between_tokens };
+            let wait = if n == 0 && !is_stamped {
+                knobs.delay_before_first_token
+            } else {
+                knobs.delay_between_tokens
+            };
             if !wait.is_zero() {
                 steps.push_back(Step::Wait(wait));
             }
@@ -71,6 +83,7 @@ impl Script {
                 }
                 match step? {
                     Step::Send(bytes) => return Some((Ok(bytes), (steps, guard))),
+                    Step::Stamp(unstamped) => return Some((Ok(unstamped.stamped()), (steps, guard))),
                     Step::Wait(time) => tokio::time::sleep(time).await,
                     Step::Stall => match std::future::pending::<Infallible>().await {},
                     Step::Break => return Some((Err(io::Error::other("told to break")), (steps, guard))),

@@ -52,8 +52,8 @@ async fn a_model_that_is_late_with_its_first_token_is_replaced_by_quotes_and_tha
 async fn a_model_that_stalls_in_the_middle_is_an_error_that_says_what_was_delivered() {
     let (world, server) = served(World::embedded().await, &[]).await;
     world.provider.set(|knobs| {
-        knobs.answer = Some("The gateway listens [1] on port 7443.".to_owned());
-        knobs.ending = Ending::StallAfter(4);
+        knobs.answer = Some("It listens on port 7443 [1]. And then it stalls here.".to_owned());
+        knobs.ending = Ending::StallAfter(9);
     });
     let mut ask = question(1);
     ask["deadline_ms"] = json!(800);

@@ -1,0 +1,71 @@
+//! The same requests to Lectern and to a bare actix-web loop, in turns within one minute: Lectern, loop, Lectern, loop.
+
+use serde_json::{Value, json};
+
+use crate::load::{Call, Cost, Target, measure};
+
+/// A kind of request as either server takes it.
+struct Pair {
+    name: &'static str,
+    lectern: Call,
+    bare: Call,
+    requests: usize,
+}
+
+const PAIRS: [Pair; 3] = [
+    Pair {
+        name: "search, dense",
+        lectern: Call { path: "/v1/search", body: Some(search) },
+        bare: Call { path: "/search", body: Some(bare) },
+        requests: 5_000,
+    },
+    Pair {
+        name: "ask, uncached",
+        lectern: Call { path: "/v1/ask", body: Some(ask) },
+        bare: Call { path: "/ask", body: Some(bare) },
+        requests: 3_000,
+    },
+    Pair {
+        name: "ask, cached (loop: hello)",
+        lectern: Call { path: "/v1/ask", body: Some(cached) },
+        bare: Call { path: "/hello", body: None },
+        requests: 20_000,
+    },
+];
+
+fn search(turn: usize) -> Value {
+    json!({ "query": format!("topic {turn} of the handbook"), "mode": "dense", "limit": 5 })
+}
+
+fn ask(turn: usize) -> Value {
+    json!({ "question": format!("What about topic {turn}?"), "mode": "dense", "limit": 5, "cache": "off" })
+}
+
+fn cached(_: usize) -> Value {
+    json!({ "question": "What does the handbook say?", "mode": "dense", "limit": 5 })
+}
+
+fn bare(turn: usize) -> Value {
+    json!({ "text": format!("What about topic {turn} of the handbook?"), "limit": 5 })
+}
+
+/// Prints the table.
+pub(crate) async fn compare(lectern: &Target, bare: &Target, scale: impl Fn(usize) -> usize) {
+    println!(
+        "\n| request | server | CPU s / 1,000 | requests / s | p50 ms | p99 ms | peak MiB | times the floor |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for pair in PAIRS {
+        let slice = scale(pair.requests);
+        let (mut ours, mut floor) = (Cost::default(), Cost::default());
+        for round in 0..2 {
+            // Each turn once, so that no cache of anybody's helps.
+            let from = round * (slice + crate::load::CLIENTS);
+            ours.add(measure(lectern, pair.lectern, from, slice).await);
+            floor.add(measure(bare, pair.bare, from, slice).await);
+        }
+        let times = ours.per_thousand() / floor.per_thousand();
+        println!("| {} | {} | {} | {times:.2} |", pair.name, lectern.name, ours.columns());
+        println!("| | {} | {} | 1 |", bare.name, floor.columns());
+    }
+}
