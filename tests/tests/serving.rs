@@ -240,6 +240,9 @@ async fn the_metrics_count_requests_calls_and_the_generation() {
         r#"lectern_requests_total{route="/v1/search",status="422"} 1"#,
         r#"lectern_calls_total{dependency="store",outcome="ok"} 1"#,
         r#"lectern_calls_total{dependency="embedder",outcome="ok"} 1"#,
+        r#"lectern_upstream_calls_total{upstream="embedder",event="made"} 1"#,
+        r#"lectern_upstream_breaker_open{upstream="embedder"} 0"#,
+        r#"lectern_work_waiting{work="search"} 0"#,
         r#"lectern_generation{alias="docs",generation="docs@"#,
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");

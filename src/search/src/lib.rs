@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::upstream::Snapshot;
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
@@ -42,6 +43,11 @@ pub trait Search: Debug + Send + Sync {
         encoding: &'a Encoding,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Arc<dyn Collection>, OpenError>>;
+
+    /// What the store looks like from here; none when it is in the process.
+    fn upstream(&self) -> Option<Snapshot> {
+        None
+    }
 }
 
 /// One open generation. A request holds it to its end; the last holder lets it go.

@@ -15,6 +15,7 @@ use lectern_models::embedder::{Embedder, ModelIdentity};
 use lectern_models::error::SetupError;
 use lectern_models::http::Http;
 use lectern_models::llm::Llm;
+use lectern_resilience::upstream::Snapshot;
 use lectern_schema::fingerprint::{Embedding, Encoding, Pooling};
 use lectern_search::bm25::{BadSparse, Bm25};
 use lectern_search::config::BadStore;
@@ -130,6 +131,17 @@ impl App {
             metrics,
             config,
         }))
+    }
+}
+
+impl App {
+    /// What the dependencies look like from here.
+    pub fn upstreams(&self) -> Vec<Snapshot> {
+        let answerer = &self.answerer;
+        let shared = self.shared.as_ref().map(SharedAnswers::snapshot);
+        let store = self.generations.upstream();
+        let one = [store, answerer.retriever.upstream(), shared];
+        one.into_iter().flatten().chain(answerer.writer.upstreams()).collect()
     }
 }
 

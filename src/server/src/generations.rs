@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::upstream::Snapshot;
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::error::{OpenError, SearchError};
@@ -160,6 +161,11 @@ impl Generations {
     /// Whether the store said where the aliases point when it was asked last.
     pub fn is_followed(&self) -> bool {
         self.trouble.load().is_none()
+    }
+
+    /// What the store looks like from here; none when it is in the process.
+    pub fn upstream(&self) -> Option<Snapshot> {
+        self.store.upstream()
     }
 
     /// What every alias serves, by name.

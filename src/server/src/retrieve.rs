@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lectern_models::embedder::Embedder;
 use lectern_models::error::ModelError;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::upstream::Snapshot;
 use lectern_schema::embedding::DenseVector;
 use lectern_schema::identifiers::TenantId;
 use lectern_search::bm25::Bm25;
@@ -82,6 +83,11 @@ impl Retriever {
             retrievals: RetrievalCache::new(cache.retrievals_bytes, cache.retrievals_ttl),
             metrics,
         }
+    }
+
+    /// What the embedder looks like from here; none when it is in the process.
+    pub fn upstream(&self) -> Option<Snapshot> {
+        self.embedder.upstream()
     }
 
     /// What was found before for the same retrieval from the same generation. Costs no place: nothing is done for it.

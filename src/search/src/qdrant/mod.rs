@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use lectern_resilience::call::Allowance;
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
-use lectern_resilience::upstream::{Bounds, Upstream};
+use lectern_resilience::upstream::{Bounds, Snapshot, Upstream};
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
@@ -132,6 +132,10 @@ impl Search for QdrantStore {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Arc<dyn Collection>, OpenError>> {
         self.open_generation(generation, encoding, deadline).boxed()
+    }
+
+    fn upstream(&self) -> Option<Snapshot> {
+        Some(self.connection.upstream.snapshot())
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use lectern_models::extractive::{self, Passage};
-use lectern_models::llm::{ChatEvent, FinishReason, Llm, Usage};
+use lectern_models::llm::{ChatEvent, FinishReason, Llm, TokenCounts, Usage};
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::upstream::Snapshot;
 
 use crate::answer::citation::{Checked, Citation, CitationCheck};
 use crate::answer::error::AnswerError;
@@ -88,6 +89,22 @@ impl Writer {
         match self {
             Self::Extractive => Self::EXTRACTIVE,
             Self::Llm(llm, _) => llm.model(),
+        }
+    }
+
+    /// What the language models look like from here.
+    pub fn upstreams(&self) -> Vec<Snapshot> {
+        match self {
+            Self::Extractive => vec![],
+            Self::Llm(llm, _) => llm.upstreams(),
+        }
+    }
+
+    /// Tokens of all answers so far; none without a model.
+    pub fn tokens(&self) -> Option<TokenCounts> {
+        match self {
+            Self::Extractive => None,
+            Self::Llm(llm, _) => Some(llm.tokens()),
         }
     }
 

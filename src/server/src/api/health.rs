@@ -71,6 +71,8 @@ fn saturated(app: &App) -> Vec<Failing> {
 
 /// `GET /metrics`
 pub async fn metrics(app: web::Data<App>) -> impl Responder {
+    app.upstreams().iter().for_each(|seen| app.metrics.upstreams.take(seen));
+    app.answerer.writer.tokens().into_iter().for_each(|seen| app.metrics.upstreams.take_tokens(seen));
     for work in Work::ALL {
         app.metrics.load(work, app.answerer.admission.load(work, Instant::now()));
     }

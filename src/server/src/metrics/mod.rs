@@ -14,7 +14,10 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::admission::{Load, Work};
 use crate::answer::event::Answer;
+use crate::metrics::upstreams::UpstreamMetrics;
 use crate::timings::Timings;
+
+pub mod upstreams;
 
 /// Upper bounds in seconds: from a cache hit to the longest deadline.
 const SECONDS: [f64; 16] =
@@ -30,6 +33,8 @@ pub struct Metrics {
     answers: Family<CacheLabels, Counter>,
     lookups: Family<LookupLabels, Counter>,
     degraded: Family<DegradedLabels, Counter>,
+    /// Of the dependencies.
+    pub upstreams: UpstreamMetrics,
     running: Family<WorkLabels, Gauge>,
     waiting: Family<WorkLabels, Gauge>,
     calls: Family<CallLabels, Counter>,
@@ -136,6 +141,7 @@ impl Default for Metrics {
             answers: Family::default(),
             lookups: Family::default(),
             degraded: Family::default(),
+            upstreams: UpstreamMetrics::default(),
             running: Family::default(),
             waiting: Family::default(),
             calls: Family::default(),
@@ -153,6 +159,7 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.upstreams.register(registry);
         registry.register("requests", "Requests by route and status", self.requests.clone());
         registry.register_with_unit(
             "request",
