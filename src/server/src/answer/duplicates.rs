@@ -29,7 +29,7 @@ impl Shingles {
     pub(super) fn of(text: &str) -> Self {
         let mut words = Vec::with_capacity(text.len() / 5);
         let mut telling = Vec::new();
-        for word in text.split_whitespace().filter_map(bare) {
+        for word in text.split_ascii_whitespace().filter_map(bare) {
             let before = words.len();
             hash_word(word, &mut words);
             if word.bytes().any(|byte| byte.is_ascii_digit()) || is_negation(word) {
@@ -74,14 +74,24 @@ fn place(hash: u64) -> (usize, u64) {
 
 /// A word without the punctuation and markup around it; operators stay, for they are what code differs in.
 fn bare(word: &str) -> Option<&str> {
-    const AROUND: [char; 19] =
-        ['.', ',', ';', ':', '!', '?', '"', '\'', '(', ')', '[', ']', '{', '}', '`', '*', '_', '#', '|'];
-    let inside = word.trim_matches(AROUND);
-    match (inside.is_empty(), word.trim_matches(['`', '*', '_', '#', '|']).is_empty()) {
-        (false, _) => Some(inside),
-        (true, false) => Some(word),
-        (true, true) => None,
-    }
+    let is_around = |byte: &u8| is_markup(*byte) || is_punctuation(*byte);
+    let mut bytes = word.bytes();
+    let Some(from) = bytes.position(|byte| !is_around(&byte)) else {
+        return (!word.bytes().all(is_markup)).then_some(word);
+    };
+    let behind = word.bytes().rev().take_while(is_around).count();
+    word.get(from..word.len() - behind)
+}
+
+fn is_markup(byte: u8) -> bool {
+    matches!(byte, b'`' | b'*' | b'_' | b'#' | b'|')
+}
+
+fn is_punctuation(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'.' | b',' | b';' | b':' | b'!' | b'?' | b'"' | b'\'' | b'(' | b')' | b'[' | b']' | b'{' | b'}'
+    )
 }
 
 /// Adds a word's hash, without regard to case; where words are not separated by spaces, the hash of each character.

@@ -18,7 +18,9 @@ const RUN: usize = 4;
 
 /// Takes the hidden characters out of `text`.
 pub(super) fn reveal(text: String) -> Visible {
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte) || matches!(byte, b'\n' | b'\t' | b'\r')) {
+    let is_plain =
+        text.is_ascii() && text.bytes().filter(|byte| *byte < b' ' || *byte == 0x7F).all(is_layout);
+    if is_plain || !text.chars().any(may_hide) {
         return Visible { text, was_hiding: false };
     }
     let mut reading = Reading { is_right_to_left: text.chars().any(is_right_to_left), ..Reading::default() };
@@ -28,6 +30,16 @@ pub(super) fn reveal(text: String) -> Visible {
     }
     let was_hiding = reading.is_hiding || reading.within_words > BREAK_HINTS;
     Visible { text: reading.kept, was_hiding }
+}
+
+fn is_layout(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\t' | b'\r')
+}
+
+/// Whether a character has to be looked at in its place.
+fn may_hide(c: char) -> bool {
+    let may_direct = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    !(' '..='~').contains(&c) && (may_direct || is_tag(c) || is_selector(c) || is_invisible(c))
 }
 
 #[derive(Debug, Default)]

@@ -11,8 +11,11 @@ pub(super) fn is_negation(word: &str) -> bool {
         "cannot", "kein", "keine", "keinen", "keiner", "never", "nicht", "nie", "niemals", "no", "non",
         "none", "nor", "not", "nothing", "nunca", "pas", "without",
     ];
+    let Some(first) = word.bytes().next() else { return false };
     let ends_in_nt = word.len() > 3 && (word.ends_with("n't") || word.ends_with("n’t"));
-    ends_in_nt || NEGATIONS.iter().any(|known| known.eq_ignore_ascii_case(word))
+    // Asked of every word of every text: most are told by their first letter.
+    let may_be_one = matches!(first | 0x20, b'c' | b'k' | b'n' | b'p' | b'w') && word.len() <= 7;
+    ends_in_nt || may_be_one && NEGATIONS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// Content words that stand within the reach of a negation: the next four, up to the end of the clause. (`NegEx`, Chapman

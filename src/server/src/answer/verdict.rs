@@ -290,6 +290,11 @@ mod tests {
             verdicts("The server gives up on a client after 31 seconds.", &[source]),
             [Verdict::Supported]
         );
+        let vague = "The server waits some seconds before it gives up on a client.";
+        assert_eq!(
+            verdicts("The server waits 30 seconds before it gives up on a client.", &[vague]),
+            [Verdict::Weak]
+        );
     }
 
     #[test]

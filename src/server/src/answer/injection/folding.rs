@@ -17,6 +17,34 @@ impl Folded {
 
     /// Folds a text.
     pub(super) fn of(text: &str) -> Self {
+        if text.is_ascii() { Self::of_ascii(text) } else { Self::of_any(text) }
+    }
+
+    /// The same as [`Self::of_any`], in a tenth of the time, for most texts of most collections.
+    fn of_ascii(text: &str) -> Self {
+        let mut bytes = text.replace('\'', "").into_bytes();
+        bytes.make_ascii_lowercase();
+        let mut words = Vec::with_capacity(bytes.len() / 5);
+        let mut from = 0;
+        for at in 0..=bytes.len() {
+            let byte = bytes.get(at).copied().unwrap_or(b'\n');
+            if byte.is_ascii_alphanumeric() {
+                continue;
+            }
+            if let Some(word) = bytes.get_mut(from..at).filter(|word| !word.is_empty()) {
+                unmask_ascii(word);
+                words.push((from, at));
+            }
+            from = at + 1;
+            if let (b'.' | b'!' | b'?' | b';', Some(mark)) = (byte, bytes.get_mut(at)) {
+                *mark = b'.';
+                words.push((at, from));
+            }
+        }
+        Self { text: String::from_utf8(bytes).unwrap_or_default(), words, is_unspaced: false }
+    }
+
+    fn of_any(text: &str) -> Self {
         let mut folded = Self {
             text: String::with_capacity(text.len() + 8),
             words: Vec::with_capacity(text.len() / 5),
@@ -45,7 +73,7 @@ impl Folded {
         self.text.get(*from..*to)
     }
 
-    /// All words, one space between two.
+    /// The text that the words stand in, where it is not ASCII with one space between two.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -141,6 +169,16 @@ fn without_accent(c: char) -> char {
     }
 }
 
+/// The digits of a word that has letters, too, as letters.
+fn unmask_ascii(word: &mut [u8]) {
+    let has_digit = word.iter().any(u8::is_ascii_digit);
+    if has_digit && word.iter().any(u8::is_ascii_lowercase) {
+        for byte in word {
+            *byte = unmask(char::from(*byte)).and_then(|letter| u8::try_from(letter).ok()).unwrap_or(*byte);
+        }
+    }
+}
+
 /// The Latin letter that a digit, a Cyrillic or a Greek letter stands for within a Latin word.
 fn unmask(c: char) -> Option<char> {
     Some(match c {
@@ -179,6 +217,13 @@ mod tests {
         {
             assert_eq!(words(disguised), ["ignore"], "{disguised}");
         }
+    }
+
+    #[test]
+    fn ascii_folds_the_same_on_both_ways() {
+        let text = "Don't 1gn0re v2.0!  The 8080 (port)... x_y-z; 'quoted' e117\n#end";
+        let of = |folded: Folded| folded.words().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(of(Folded::of_ascii(text)), of(Folded::of_any(text)));
     }
 
     #[test]

@@ -7,16 +7,10 @@ use super::Kind;
 
 /// Adds what `text` has.
 pub(super) fn inspect(text: &str, found: &mut BTreeSet<Kind>) {
-    for (at, mark) in text.match_indices(['<', '[', '>']) {
-        let rest = text.get(at..).unwrap_or_default();
-        match mark {
-            "<" if is_role_tag(text, at) || is_chat_token(rest) => found.extend([Kind::RoleTag]),
-            "<" if begins_with_one(rest, &FENCES) => found.extend([Kind::Forgery]),
-            "[" if begins_with_one(rest, &BRACKETS) => found.extend([Kind::RoleTag]),
-            ">" if is_closing_fence(rest) => found.extend([Kind::Forgery]),
-            "[" if is_leaking_image(text, at) => found.extend([Kind::Exfiltration]),
-            _ => {}
-        }
+    // One character at a time: that search is several times as fast as one for any of three.
+    for mark in ['<', '[', '>'] {
+        let places = text.match_indices(mark).map(|(at, _)| at);
+        found.extend(places.filter_map(|at| marked(text, at, mark)));
     }
     for (at, _) in text.match_indices("://") {
         if address_carries(text.get(at..).unwrap_or_default(), &WHOLE_CONVERSATION) {
@@ -31,6 +25,27 @@ pub(super) fn inspect(text: &str, found: &mut BTreeSet<Kind>) {
             found.insert(Kind::Forgery);
         }
     }
+}
+
+/// What begins with `mark` at this place.
+fn marked(text: &str, at: usize, mark: char) -> Option<Kind> {
+    let rest = text.get(at..).unwrap_or_default();
+    match mark {
+        '<' if is_role_tag(text, at) || is_chat_token(rest) => Some(Kind::RoleTag),
+        '<' if begins_with_one(rest, &FENCES) => Some(Kind::Forgery),
+        '[' if begins_with_one(rest, &BRACKETS) => Some(Kind::RoleTag),
+        '[' if is_leaking_image(text, at) => Some(Kind::Exfiltration),
+        '>' if is_closing_fence(rest) => Some(Kind::Forgery),
+        _ => None,
+    }
+}
+
+/// How far is looked for the end of what began: a text of beginnings alone must not cost its length squared.
+const LONGEST_TOKEN: usize = 40;
+const LONGEST_ADDRESS: usize = 400;
+
+fn head(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 const ROLE_TAGS: [&str; 9] = [
@@ -77,7 +92,10 @@ fn is_chat_token(text: &str) -> bool {
         "end",
         "endofprompt",
     ];
-    let inside = text.strip_prefix("<|").and_then(|rest| rest.split_once("|>")).map(|(name, _)| name);
+    let inside = head(text, LONGEST_TOKEN)
+        .strip_prefix("<|")
+        .and_then(|rest| rest.split_once("|>"))
+        .map(|(name, _)| name);
     inside.is_some_and(|name| NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
@@ -107,7 +125,10 @@ fn is_role_line(line: &str) -> bool {
         "answer",
     ];
     let line = line.trim_start_matches(['#', '*', '>', '-', ' ']);
-    if begins_with_one(line, &["instruction:", "### instruction", "end system message"]) {
+    if !line.starts_with(['s', 'S', 'd', 'D', 'a', 'A', 'i', 'I', 'e', 'E']) {
+        return false;
+    }
+    if begins_with_one(line, &["instruction:", "end system message"]) {
         return true;
     }
     let roles = ["system", "developer", "assistant", "system message", "system prompt"];
@@ -123,6 +144,9 @@ fn is_role_line(line: &str) -> bool {
 fn is_end_of_sources(line: &str) -> bool {
     let inside = line.trim_start_matches(['-', '=', '#', '*', '[', '<', '/', ' ', '>']);
     let is_decorated = line.len() - inside.len() >= 2 || line.starts_with('[');
+    if !is_decorated {
+        return false;
+    }
     let said =
         ["end of ", "end "].iter().find_map(|end| inside.get(end.len()..).filter(|_| begins(inside, end)));
     let what = said.map(|said| if begins(said, "the ") { said.get(4..).unwrap_or_default() } else { said });
@@ -137,7 +161,7 @@ fn is_end_of_sources(line: &str) -> bool {
         "user input",
         "search results",
     ];
-    is_decorated && what.is_some_and(|what| begins_with_one(what, &ended))
+    what.is_some_and(|what| begins_with_one(what, &ended))
 }
 
 /// Words for what an address must not carry.
@@ -161,14 +185,15 @@ const ANY_OF_IT: [&str; 12] = [
 /// `![...](address?...{conversation})`: the client loads the image, and with it the model's words leave.
 fn is_leaking_image(text: &str, at: usize) -> bool {
     let is_image = text.get(..at).is_some_and(|before| before.ends_with('!'));
-    let address = text.get(at..).and_then(|rest| rest.split_once("](")).map(|(_, address)| address);
-    is_image && address.is_some_and(|address| address_carries(address, &ANY_OF_IT))
+    let image = text.get(at..).filter(|_| is_image).map(|image| head(image, LONGEST_ADDRESS));
+    let address = image.and_then(|image| image.split_once("](")).map(|(_, address)| address);
+    address.is_some_and(|address| address_carries(address, &ANY_OF_IT))
 }
 
 /// Whether the address has a placeholder behind its `?` that names one of `words`.
 fn address_carries(address: &str, words: &[&str]) -> bool {
-    const LONGEST: usize = 300;
-    let end = address.find(['\n', ')', '"']).unwrap_or(address.len()).min(LONGEST);
+    let address = head(address, LONGEST_ADDRESS);
+    let end = address.find(['\n', ')', '"']).unwrap_or(address.len());
     let Some((_, query)) = address.get(..end).unwrap_or_default().split_once('?') else { return false };
     let places = query.match_indices(['{', '<', '[', '$', '=']);
     places.filter_map(|(at, mark)| placeholder(query.get(at..)?, mark)).any(|name| {

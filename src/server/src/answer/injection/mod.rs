@@ -83,11 +83,11 @@ static STARTS: LazyLock<HashMap<&'static str, Vec<&'static Phrase>>> = LazyLock:
     starts
 });
 
-/// For each first byte, the lengths that first words have, as bits. Most words are told apart by these two alone.
+/// For each mixture of a first and a last byte, the lengths of such first words, as bits: most words are told by these.
 static LENGTHS: LazyLock<[u32; 256]> = LazyLock::new(|| {
     let mut lengths = [0; 256];
     for word in STARTS.keys() {
-        if let Some(bits) = word.bytes().next().and_then(|byte| lengths.get_mut(usize::from(byte))) {
+        if let Some(bits) = lengths.get_mut(ends(word)) {
             *bits |= 1 << word.len().min(31);
         }
     }
@@ -95,8 +95,13 @@ static LENGTHS: LazyLock<[u32; 256]> = LazyLock::new(|| {
 });
 
 fn may_begin(word: &str) -> bool {
-    let bits = word.bytes().next().and_then(|byte| LENGTHS.get(usize::from(byte)));
-    bits.is_some_and(|bits| bits & (1 << word.len().min(31)) != 0)
+    LENGTHS.get(ends(word)).is_some_and(|bits| bits & (1 << word.len().min(31)) != 0)
+}
+
+fn ends(word: &str) -> usize {
+    let (first, last) = (word.as_bytes().first(), word.as_bytes().last());
+    let [first, last] = [first, last].map(|byte| byte.copied().unwrap_or_default());
+    usize::from(first.wrapping_mul(31).wrapping_add(last))
 }
 
 /// Whether the words behind `at` go on as the phrase does, within one sentence.
