@@ -21,8 +21,10 @@ pub struct StoreSection {
     pub url: Option<Url>,
     /// Key of Qdrant; the server needs a read-only one.
     pub api_key: Option<SecretString>,
-    /// Calls to Qdrant under way at once.
+    /// Calls to Qdrant under way at once. Searches beyond it gather in common calls.
     pub concurrency: NonZeroUsize,
+    /// Most searches in one call; 1 makes a call for each.
+    pub batch: NonZeroUsize,
     /// The alias that is served, and ingested into, when a request names none.
     pub alias: AliasName,
 }
@@ -58,7 +60,8 @@ impl Default for StoreSection {
             path: PathBuf::from("./data"),
             url: None,
             api_key: None,
-            concurrency: NonZeroUsize::MIN.saturating_add(127),
+            concurrency: NonZeroUsize::MIN.saturating_add(7),
+            batch: NonZeroUsize::MIN.saturating_add(15),
             alias: AliasName::default(),
         }
     }

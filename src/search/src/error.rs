@@ -51,6 +51,22 @@ impl SearchError {
     }
 }
 
+impl SearchError {
+    /// The same once more, for another one who waited for the same call.
+    pub(crate) fn repeated(&self) -> Self {
+        let cause = |cause: &Cause| Cause::from(cause.to_string());
+        match self {
+            Self::UnknownAlias(alias) => Self::UnknownAlias(alias.clone()),
+            Self::Gone(generation) => Self::Gone(generation.clone()),
+            Self::Late => Self::Late,
+            Self::Resting { retry_after } => Self::Resting { retry_after: *retry_after },
+            Self::Unavailable(source) => Self::Unavailable(cause(source)),
+            Self::Refused(source) => Self::Refused(cause(source)),
+            Self::Garbled(source) => Self::Garbled(cause(source)),
+        }
+    }
+}
+
 impl Fault for SearchError {
     fn verdict(&self) -> Verdict {
         match self {

@@ -38,6 +38,7 @@ pub(crate) struct Fixture {
 /// Where the store is, and what has to go when the check ends.
 pub(crate) enum Home {
     Directory(tempfile::TempDir),
+    Elsewhere,
     #[expect(dead_code, reason = "held: dropping it stops the server")]
     TestServer(TestQdrant),
     #[expect(dead_code, reason = "held: dropping it removes what the run left")]
@@ -49,6 +50,11 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let section = StoreSection { path: directory.path().join("data"), ..StoreSection::default() };
         Self::new(&section, &section, "docs", Home::Directory(directory)).await
+    }
+
+    /// The store of the section, which somebody else holds.
+    pub(crate) async fn of(section: &StoreSection) -> Self {
+        Self::new(section, section, "docs", Home::Elsewhere).await
     }
 
     /// The reading side has a key that can only read, as the server has.

@@ -13,6 +13,7 @@ mod building;
 mod embedded;
 mod filters;
 mod fixture;
+mod gathering;
 mod publishing;
 mod searching;
 
@@ -56,6 +57,7 @@ contract! {
     searching::a_chunk_without_terms_is_found_by_meaning,
     searching::a_vector_of_another_dimension_is_refused,
     searching::a_search_past_its_deadline_is_late,
+    searching::many_searches_at_once_each_find_their_own,
     filters::each_operator_finds_what_it_says,
     filters::filters_combine,
     filters::a_filter_holds_in_every_mode,

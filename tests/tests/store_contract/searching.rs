@@ -97,3 +97,27 @@ pub(crate) async fn a_search_past_its_deadline_is_late(store: Fixture) {
     let late = collection.search(&query(Arms::Dense(meaning(CAT)), 1), past).await.unwrap_err();
     assert!(matches!(late, SearchError::Late), "{late:?}");
 }
+
+pub(crate) async fn many_searches_at_once_each_find_their_own(store: Fixture) {
+    let collection = store.open(&store.built(corpus()).await).await;
+    let queries: Vec<lectern_search::query::Query> = (0..200)
+        .map(|n| match n % 4 {
+            0 => query(Arms::Dense(meaning(CAT)), 1 + n % 3),
+            1 => query(Arms::Sparse(words("dog")), 2),
+            2 => query(Arms::Hybrid(meaning(CAT), words("dog")), 3),
+            _ => query(Arms::Dense(DenseVector::parse(vec![1.0; 3]).unwrap()), 1),
+        })
+        .collect();
+    let mut alone = Vec::new();
+    for query in queries.iter().take(12) {
+        alone.push(collection.search(query, crate::fixture::soon()).await.ok());
+    }
+    let searches = queries.iter().map(|query| collection.search(query, crate::fixture::soon()));
+    let together = futures::future::join_all(searches).await;
+    for (n, found) in together.into_iter().enumerate() {
+        match &alone[n % 12] {
+            Some(expected) => assert_eq!(documents(&found.unwrap()), documents(expected), "search {n}"),
+            None => assert!(matches!(found, Err(SearchError::Refused(_))), "search {n}: {found:?}"),
+        }
+    }
+}

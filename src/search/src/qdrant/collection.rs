@@ -13,6 +13,7 @@ use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::{CountPoints, ScoredPoint};
 use qdrant_client::{Payload, Qdrant};
 
+use super::gather::Gatherer;
 use super::status::of_generation;
 use super::{Connection, request};
 use crate::Collection;
@@ -22,12 +23,15 @@ use crate::query::{Hit, Query, ScoreKind};
 /// An open generation.
 pub(super) struct QdrantCollection {
     connection: Connection,
+    gatherer: Gatherer,
     manifest: Manifest,
 }
 
 impl QdrantCollection {
     pub(super) fn new(connection: Connection, manifest: Manifest) -> Self {
-        Self { connection, manifest }
+        let Connection { batch, concurrency, .. } = connection;
+        let gatherer = Gatherer::new(connection.clone(), manifest.generation.clone(), batch, concurrency);
+        Self { connection, gatherer, manifest }
     }
 
     async fn find(&self, query: &Query, deadline: Deadline) -> Result<Vec<Hit>, SearchError> {
@@ -36,15 +40,8 @@ impl QdrantCollection {
         let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
-        let call = |client: Arc<Qdrant>| {
-            let request = request.clone();
-            async move {
-                let answer = client.query(request).await;
-                answer.map_err(|fault| of_generation(fault, &self.manifest.generation))
-            }
-        };
-        let response = self.connection.call(deadline, call).await?;
-        let hits = response.result.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
+        let points = self.gatherer.find(request, deadline).await?;
+        let hits = points.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
         Ok(query.best(hits))
     }
 

@@ -1,6 +1,7 @@
 //! Reads a Qdrant server or cluster over gRPC.
 //! Never writes: the client, which could, sits in a private field. A key that may only read is enough.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::{Collection, Search, manifest};
 
 mod collection;
 mod filter;
+mod gather;
 mod request;
 pub mod status;
 
@@ -40,6 +42,8 @@ const CONNECTIONS: usize = 4;
 struct Connection {
     client: Arc<Qdrant>,
     upstream: Upstream,
+    batch: NonZeroUsize,
+    concurrency: NonZeroUsize,
 }
 
 impl Connection {
@@ -75,7 +79,8 @@ impl QdrantStore {
         }
         let client = config.build().map_err(|fault| BadStore::Url(Box::new(fault)))?;
         let upstream = Upstream::new("store", retry, Bounds::concurrency(section.concurrency.get()));
-        Ok(Self { connection: Connection { client: Arc::new(client), upstream } })
+        let (batch, concurrency) = (section.batch, section.concurrency);
+        Ok(Self { connection: Connection { client: Arc::new(client), upstream, batch, concurrency } })
     }
 
     async fn resolve_alias(
