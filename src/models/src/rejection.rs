@@ -49,9 +49,7 @@ impl Rejection<'_> {
         let retry_after = self.retry_after.wait(now);
         match self.status {
             // Waiting does not fill an empty account.
-            429 if fault.is_some_and(|fault| kind_of(fault) == Some("insufficient_quota")) => {
-                ModelError::refused(model, reason)
-            }
+            429 if fault.is_some_and(is_out_of_money) => ModelError::refused(model, reason),
             429 => ModelError::Limited { model: model.to_owned(), retry_after },
             // Overloaded, or down for a while, and it says for how long: that is a limit, too.
             503 | 529 if retry_after.is_some() => {
@@ -94,6 +92,12 @@ fn fault_of(body: &Value) -> Option<&Value> {
 
 fn message_of(fault: &Value) -> Option<&str> {
     ["message", "detail", "error"].iter().find_map(|key| fault.get(key)?.as_str()).or(fault.as_str())
+}
+
+/// OpenAI names it in the code, Anthropic in the details of what looks like a rate limit.
+fn is_out_of_money(fault: &Value) -> bool {
+    let detail = fault.pointer("/details/error_code").and_then(Value::as_str);
+    kind_of(fault) == Some("insufficient_quota") || detail == Some("enforced_spend_limit_reached")
 }
 
 fn kind_of(fault: &Value) -> Option<&str> {
@@ -193,8 +197,12 @@ mod tests {
 
     #[test]
     fn an_empty_account_is_refused_although_it_says_429() {
-        let error = error_for(429, None, r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#);
-        assert!(matches!(error, ModelError::Refused { .. }));
+        for body in [
+            r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#,
+            r#"{"error":{"type":"rate_limit_error","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
+        ] {
+            assert!(matches!(error_for(429, None, body), ModelError::Refused { .. }), "{body}");
+        }
     }
 
     #[test]

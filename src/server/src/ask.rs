@@ -153,7 +153,7 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
         app.find(ask, served).await
     } else {
         let work = |sink| Arc::clone(app).work(ask, served, sink);
-        Origin::from(Found::Started(app.flights.start_alone(work)))
+        Origin::from(Found::Started(app.flights.start_alone(deadline, work)))
     };
     app.metrics.answered(origin.outcome.name());
     let Origin { outcome, events, age, resembled } = origin;

@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
+use lectern_resilience::deadline::Deadline;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -26,7 +28,17 @@ pub struct Flights {
 #[derive(Debug)]
 struct Flight {
     events: watch::Receiver<Vec<Event>>,
+    /// When the work ends at the latest.
+    deadline: Deadline,
     _given_up: DropGuard,
+}
+
+impl Flight {
+    /// Whether somebody with this deadline may rely on the flight: it has at least half as much time left. Who has more
+    /// would be let down with the one who began it.
+    fn has_time_for(&self, deadline: Deadline, now: Instant) -> bool {
+        self.deadline.remaining(now) >= deadline.remaining(now) / 2
+    }
 }
 
 /// Where the work reports what happens.
@@ -116,13 +128,15 @@ impl Flights {
         Self { running: Mutex::default(), runtime, tasks: TaskTracker::new() }
     }
 
-    /// Finds the answer in the cache, joins the flight that makes it, or starts one with `work`.
+    /// Finds the answer in the cache, joins the flight that makes it, or starts one with `work`, which ends by `deadline`.
     ///
-    /// `work` puts its answer into the cache before it reports the last event: then no two flights of one key can
-    /// overlap, since a flight is started only when, under the lock, neither it nor its answer is there.
+    /// `work` puts its answer into the cache before it reports the last event: then an answer is made twice only for
+    /// somebody who has much more time than the flight under way, since a flight is started only when, under the lock,
+    /// neither its answer nor one that can be joined is there.
     pub fn find<F>(
         self: &Arc<Self>,
         key: AnswerKey,
+        deadline: Deadline,
         cache: &AnswerCache,
         work: impl FnOnce(EventSink) -> F,
     ) -> Found
@@ -130,18 +144,19 @@ impl Flights {
         F: Future<Output = ()> + Send + 'static,
     {
         let mut running = self.lock();
-        if let Some(flight) = running.get(&key).and_then(Weak::upgrade) {
+        let under_way = running.get(&key).and_then(Weak::upgrade);
+        if let Some(flight) = under_way.filter(|flight| flight.has_time_for(deadline, Instant::now())) {
             return Found::Joined(Subscription::to(flight));
         }
         if let Some(kept) = cache.get(&key) {
             return Found::Cached(kept);
         }
-        self.launch(&mut running, key, work)
+        Found::Started(self.launch(&mut running, key, deadline, work))
     }
 
     /// Starts a flight for an answer that is to be made anew, unless it is being made already. Nobody waits for it: it runs
     /// to its end, which its own deadline bounds.
-    pub fn renew<F>(self: &Arc<Self>, key: AnswerKey, work: impl FnOnce(EventSink) -> F)
+    pub fn renew<F>(self: &Arc<Self>, key: AnswerKey, deadline: Deadline, work: impl FnOnce(EventSink) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -149,22 +164,21 @@ impl Flights {
         if running.get(&key).and_then(Weak::upgrade).is_some() {
             return;
         }
-        if let Found::Started(mut subscription) = self.launch(&mut running, key, work) {
-            let to_the_end = async move { while subscription.next().await.is_some() {} };
-            self.tasks.spawn_on(to_the_end, &self.runtime);
-        }
+        let mut subscription = self.launch(&mut running, key, deadline, work);
+        self.afterwards(async move { while subscription.next().await.is_some() {} });
     }
 
     fn launch<F>(
         self: &Arc<Self>,
         running: &mut HashMap<AnswerKey, Weak<Flight>>,
         key: AnswerKey,
+        deadline: Deadline,
         work: impl FnOnce(EventSink) -> F,
-    ) -> Found
+    ) -> Subscription
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (sink, flight, given_up) = Self::prepare();
+        let (sink, flight, given_up) = Self::prepare(deadline);
         let (work, weak, flights) = (work(sink), Arc::downgrade(&flight), Arc::clone(self));
         running.insert(key.clone(), Weak::clone(&weak));
         self.tasks.spawn_on(
@@ -174,15 +188,15 @@ impl Flights {
             },
             &self.runtime,
         );
-        Found::Started(Subscription::to(flight))
+        Subscription::to(flight)
     }
 
     /// Starts work that nobody else can join.
-    pub fn start_alone<F>(&self, work: impl FnOnce(EventSink) -> F) -> Subscription
+    pub fn start_alone<F>(&self, deadline: Deadline, work: impl FnOnce(EventSink) -> F) -> Subscription
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (sink, flight, given_up) = Self::prepare();
+        let (sink, flight, given_up) = Self::prepare(deadline);
         let work = work(sink);
         self.tasks.spawn_on(async move { given_up.run_until_cancelled(work).await }, &self.runtime);
         Subscription::to(flight)
@@ -199,10 +213,10 @@ impl Flights {
         self.tasks.wait().await;
     }
 
-    fn prepare() -> (EventSink, Arc<Flight>, CancellationToken) {
+    fn prepare(deadline: Deadline) -> (EventSink, Arc<Flight>, CancellationToken) {
         let (sender, events) = watch::channel(Vec::new());
         let given_up = CancellationToken::new();
-        let flight = Flight { events, _given_up: given_up.clone().drop_guard() };
+        let flight = Flight { events, deadline, _given_up: given_up.clone().drop_guard() };
         (EventSink(Arc::new(sender)), Arc::new(flight), given_up)
     }
 
@@ -227,6 +241,7 @@ mod tests {
     use crate::config::CacheSection;
     use lectern_schema::identifiers::{GenerationId, TenantId};
     use lectern_search::query::{Limit, Mode};
+    use std::time::Duration;
     use tokio::sync::oneshot;
 
     fn key(question: &str) -> AnswerKey {
@@ -246,6 +261,10 @@ mod tests {
         AnswerCache::new(&CacheSection::default())
     }
 
+    fn within(seconds: u64) -> Deadline {
+        Deadline::after(Instant::now(), Duration::from_secs(seconds))
+    }
+
     async fn text(mut subscription: Subscription) -> String {
         let mut text = String::new();
         while let Some(Event::Delta(more)) = subscription.next().await {
@@ -258,14 +277,14 @@ mod tests {
     async fn who_joins_late_reads_from_the_beginning() {
         let flights = Arc::new(Flights::new(Handle::current()));
         let (go, gone) = oneshot::channel::<()>();
-        let first = flights.find(key("q"), &nothing_cached(), |sink| async move {
+        let first = flights.find(key("q"), within(9), &nothing_cached(), |sink| async move {
             sink.push(Event::Delta("a".into()));
             gone.await.unwrap();
             sink.push(Event::Delta("b".into()));
         });
         let Found::Started(mut first) = first else { panic!("{first:?}") };
         assert!(matches!(first.next().await, Some(Event::Delta(a)) if a == "a"));
-        let Found::Joined(second) = flights.find(key("q"), &nothing_cached(), |_| async { unreachable!() })
+        let Found::Joined(second) = flights.find(key("q"), within(9), &nothing_cached(), |_| async { unreachable!() })
         else {
             panic!("a second flight was started")
         };
@@ -274,9 +293,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_with_much_time_joins_a_flight_with_little() {
+        let flights = Arc::new(Flights::new(Handle::current()));
+        let start = |seconds| {
+            flights.find(key("q"), within(seconds), &nothing_cached(), |_| std::future::pending())
+        };
+        let (hurried, patient, like_it) = (start(2), start(60), start(50));
+        assert!(matches!((&hurried, &patient), (Found::Started(_), Found::Started(_))));
+        assert!(matches!(like_it, Found::Joined(_)));
+    }
+
+    #[tokio::test]
     async fn another_key_is_another_flight() {
         let flights = Arc::new(Flights::new(Handle::current()));
-        let start = |q: &str| flights.find(key(q), &nothing_cached(), |_| std::future::pending());
+        let start = |q: &str| flights.find(key(q), within(9), &nothing_cached(), |_| std::future::pending());
         let (one, two) = (start("one"), start("two"));
         assert!(matches!((one, two), (Found::Started(_), Found::Started(_))));
     }
@@ -292,11 +322,11 @@ mod tests {
         let flights = Arc::new(Flights::new(Handle::current()));
         let (dropped, was_dropped) = oneshot::channel();
         let report = Report(Some(dropped));
-        let first = flights.find(key("q"), &nothing_cached(), |_| async move {
+        let first = flights.find(key("q"), within(9), &nothing_cached(), |_| async move {
             let _report = report;
             std::future::pending::<()>().await;
         });
-        let second = flights.find(key("q"), &nothing_cached(), |_| async {});
+        let second = flights.find(key("q"), within(9), &nothing_cached(), |_| async {});
         drop(first);
         tokio::task::yield_now().await;
         assert!(matches!(second, Found::Joined(_)));

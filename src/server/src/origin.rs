@@ -114,8 +114,9 @@ impl App {
             let origin = Origin::from(Found::Cached(kept));
             return Origin { outcome: CacheOutcome::Semantic, resembled: Some(resembled), ..origin };
         }
+        let deadline = ask.deadline;
         let work = |sink| Arc::clone(self).work(ask, served, sink);
-        self.flights.find(key, &self.cache, work).into()
+        self.flights.find(key, deadline, &self.cache, work).into()
     }
 
     /// An answer that has grown old is served once more, and made anew for whoever asks next.
@@ -123,7 +124,7 @@ impl App {
         let now = Instant::now();
         if self.cache.is_stale(kept, now) {
             let renewed = self.renewal_of(ask, now);
-            self.flights.renew(key, |sink| Arc::clone(self).work(renewed, served, sink));
+            self.flights.renew(key, renewed.deadline, |sink| Arc::clone(self).work(renewed, served, sink));
         }
     }
 

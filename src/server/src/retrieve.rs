@@ -92,8 +92,10 @@ impl Retriever {
 
     /// What was found before for the same retrieval from the same generation. Costs no place: nothing is done for it.
     pub fn known(&self, served: &Served, retrieval: &Retrieval) -> Option<Retrieved> {
-        let key = RetrievalKey::of(retrieval, &served.manifest().generation);
-        let hits = retrieval.cache.reads().then(|| self.retrievals.get(&key)).flatten();
+        if !retrieval.cache.reads() {
+            return None;
+        }
+        let hits = self.retrievals.get(&RetrievalKey::of(retrieval, &served.manifest().generation));
         self.metrics.looked_up("retrievals", hits.is_some());
         hits.map(|hits| Retrieved { hits, degraded: vec![] })
     }
