@@ -110,6 +110,11 @@ async fn a_client_that_does_not_read_its_stream_is_hung_up_on() {
     );
     tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.unwrap();
     until("it is hung up on", async || server.log(), |log| log.contains("slow reader hung up on")).await;
+    // What the kernel still holds for the reader ends before the answer does.
+    let mut received = Vec::new();
+    let rest = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut received);
+    let _ended = tokio::time::timeout(Duration::from_secs(8), rest).await.unwrap();
+    assert!(!String::from_utf8_lossy(&received).contains("event: done"), "the whole answer was sent");
     let held = async || server.metrics().await;
     until("the place is free", held, |metrics| metrics.contains("lectern_work_running{work=\"ask\"} 0"))
         .await;
