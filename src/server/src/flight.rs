@@ -284,7 +284,8 @@ mod tests {
         });
         let Found::Started(mut first) = first else { panic!("{first:?}") };
         assert!(matches!(first.next().await, Some(Event::Delta(a)) if a == "a"));
-        let Found::Joined(second) = flights.find(key("q"), within(9), &nothing_cached(), |_| async { unreachable!() })
+        let Found::Joined(second) =
+            flights.find(key("q"), within(9), &nothing_cached(), |_| async { unreachable!() })
         else {
             panic!("a second flight was started")
         };
@@ -295,9 +296,8 @@ mod tests {
     #[tokio::test]
     async fn nobody_with_much_time_joins_a_flight_with_little() {
         let flights = Arc::new(Flights::new(Handle::current()));
-        let start = |seconds| {
-            flights.find(key("q"), within(seconds), &nothing_cached(), |_| std::future::pending())
-        };
+        let start =
+            |seconds| flights.find(key("q"), within(seconds), &nothing_cached(), |_| std::future::pending());
         let (hurried, patient, like_it) = (start(2), start(60), start(50));
         assert!(matches!((&hurried, &patient), (Found::Started(_), Found::Started(_))));
         assert!(matches!(like_it, Found::Joined(_)));
