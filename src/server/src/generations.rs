@@ -83,6 +83,9 @@ pub struct Status {
 impl Generations {
     /// Longest that one look at an alias, with opening what it points at, may take.
     const REFRESH_BUDGET: Duration = Duration::from_secs(30);
+    /// Longest that the store may take to say where an alias points. It takes milliseconds: a store that needs longer is as
+    /// good as down, and readiness has to say so before the load balancer's patience ends.
+    const RESOLVE_BUDGET: Duration = Duration::from_secs(5);
 
     /// Serves from `store` what fits `encoding`.
     pub fn new(store: Arc<dyn Search>, encoding: Encoding, metrics: Arc<Metrics>) -> Self {
@@ -106,7 +109,8 @@ impl Generations {
         let Ok(_turn) = tokio::time::timeout_at(until, slot.refreshing.lock()).await else {
             return Err(unavailable(SearchError::Late));
         };
-        let target = match self.store.resolve(alias, deadline).await {
+        let resolving = deadline.at_most(Instant::now(), Self::RESOLVE_BUDGET);
+        let target = match self.store.resolve(alias, resolving).await {
             Ok(target) => target,
             Err(SearchError::UnknownAlias(alias)) => return Err(NotServed::Unknown(alias)),
             Err(error) => return Err(unavailable(error)),
