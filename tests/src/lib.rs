@@ -12,10 +12,12 @@
 
 pub mod bare;
 pub mod binaries;
+pub mod black_hole;
 pub mod cut;
 pub mod lectern;
 pub mod postgres;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod redis;
 pub mod world;
