@@ -12,7 +12,7 @@ use super::{scaled, served};
 /// Places for answers, calls to the embedder and calls to the store: each so few that the one before could overrun it.
 const ANSWERS: usize = 32;
 const EMBEDDINGS: usize = 3;
-const SEARCHES: usize = 8;
+const SEARCHES: usize = 4;
 
 async fn crowded() -> (World, Lectern) {
     let (answers, embeddings, searches) = (ANSWERS.to_string(), EMBEDDINGS.to_string(), SEARCHES.to_string());
@@ -27,10 +27,10 @@ async fn crowded() -> (World, Lectern) {
     let (world, server) = served(World::remote().await, &settings).await;
     world.provider.set(|knobs| {
         knobs.delay_before_headers = Duration::from_millis(3);
-        knobs.delay_before_first_token = Duration::from_millis(30);
+        knobs.delay_before_first_token = Duration::from_millis(80);
     });
     let qdrant = world.qdrant.as_ref().unwrap().knobs();
-    qdrant.delay("Query", Duration::from_millis(5));
+    qdrant.delay("Query", Duration::from_millis(8));
     qdrant.forget_calls();
     (world, server)
 }
@@ -59,10 +59,9 @@ async fn unbounded_fan_out() {
         chat.max_in_flight, embeddings.max_in_flight
     );
     assert_eq!(chat.calls, clients);
-    // All of each are used, and not one more.
-    assert_eq!(chat.max_in_flight, ANSWERS);
-    assert_eq!(embeddings.max_in_flight, EMBEDDINGS);
-    assert_eq!(usize::try_from(searches).unwrap(), SEARCHES);
+    // The places were needed, and there was not one more. An answer has its place from before it embeds.
+    assert!((ANSWERS / 2..=ANSWERS).contains(&chat.max_in_flight), "{chat:?}");
+    assert_eq!((embeddings.max_in_flight, usize::try_from(searches).unwrap()), (EMBEDDINGS, SEARCHES));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn asked(server: &Lectern, questions: Range<usize>) -> Vec<(Reply, Duratio
 async fn a_provider_that_answers_every_fifth_call_429_and_every_tenth_500() {
     let (world, server) = served(World::embedded().await, &[]).await;
     world.provider.set(|knobs| knobs.failures = vec![Failure::share(429, 0.2), Failure::share(500, 0.1)]);
-    let questions = scaled(600);
+    let questions = scaled(1_000);
     let replies = asked(&server, 0..questions).await;
     let is_whole = |reply: &Reply| reply.status == 200 && reply.body["degraded"] == json!([]);
     let unanswered = replies.iter().filter(|(reply, _)| !is_whole(reply)).count();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join;
 use lectern_tests::black_hole::BlackHole;
 use lectern_tests::lectern::{Event, Lectern, Reply};
 use lectern_tests::provider::{Ending, Provider};
@@ -65,8 +66,9 @@ async fn stream_soon(server: &Lectern, body: &Value) -> (String, Event) {
 async fn a_timeout_on_connect() {
     let hole = BlackHole::open().await;
     let (_world, server) = with_model_at(Some(&hole.url()), PATIENT_MS, PATIENT_MS).await;
-    is_unavailable(&soon(&server, "/v1/ask", &ask(1)).await, "llm_unavailable");
-    let (text, last) = stream_soon(&server, &ask(2)).await;
+    let (plain, streamed) = (ask(1), ask(2));
+    let (reply, (text, last)) = join(soon(&server, "/v1/ask", &plain), stream_soon(&server, &streamed)).await;
+    is_unavailable(&reply, "llm_unavailable");
     assert_eq!(
         (text.as_str(), last.name.as_str(), &last.data["status"]),
         ("", "error", &json!(503)),
@@ -83,8 +85,10 @@ async fn a_timeout_on_connect_to_the_embedder() {
     let server = world.serve();
     server.ready().await;
     let search = |mode: &str| json!({ "query": "port", "mode": mode, "deadline_ms": DEADLINE.as_millis() });
-    is_unavailable(&soon(&server, "/v1/search", &search("dense")).await, "embedder_unavailable");
-    let hybrid = soon(&server, "/v1/search", &search("hybrid")).await;
+    let (dense, hybrid) = (search("dense"), search("hybrid"));
+    let (dense, hybrid) =
+        join(soon(&server, "/v1/search", &dense), soon(&server, "/v1/search", &hybrid)).await;
+    is_unavailable(&dense, "embedder_unavailable");
     assert_eq!((hybrid.status.as_u16(), &hybrid.body["degraded"]), (200, &json!(["dense_skipped"])));
 }
 
