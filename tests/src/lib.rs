@@ -12,11 +12,13 @@
 
 pub mod bare;
 pub mod binaries;
+pub mod black_hole;
 pub mod cut;
 pub mod lectern;
 pub mod postgres;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod redis;
 pub mod wire;
 pub mod world;

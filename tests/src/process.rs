@@ -16,8 +16,17 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 
 /// Largest resident size since the start or since [`forget_peak`], in MiB.
 pub fn peak_mib(pid: u32) -> u64 {
+    status_mib(pid, "VmHWM:")
+}
+
+/// Resident size now, in MiB.
+pub fn resident_mib(pid: u32) -> u64 {
+    status_mib(pid, "VmRSS:")
+}
+
+fn status_mib(pid: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_024
 }
 

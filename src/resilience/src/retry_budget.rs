@@ -49,7 +49,7 @@ impl RetryBudget {
     /// Slots of the window: a tenth of it leaves at once.
     const SLOTS: u64 = 10;
     /// Savings at the start: a lonely first call can be made again as often as the default allows.
-    const FIRST_SAVINGS: u32 = 4;
+    const FIRST_SAVINGS: u32 = 5;
     /// Most savings.
     const MOST_SAVINGS: u32 = 10;
     /// Failures in a row that are an outage: at a failure rate of 30 % one run in 170,000 is that long.
@@ -164,7 +164,7 @@ mod tests {
         fn run(&self) -> Outcome {
             let (t0, mut random) = (Instant::now(), Rng::with_seed(self.seed));
             let backoff =
-                Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2), attempts: 5 };
+                Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2), attempts: 6 };
             let mut budget = RetryBudget::new(t0, 50, 10, WINDOW);
             let mut waits: Vec<_> = (0..self.healthy + self.questions)
                 .map(|n| backoff.waits(Rng::with_seed(self.seed + u64::from(n))))
@@ -243,7 +243,7 @@ mod tests {
         let mut budget = RetryBudget::new(now, 50, 10, WINDOW);
         budget.called(now);
         budget.failed(Try::First, now);
-        for _ in 0..4 {
+        for _ in 0..5 {
             assert!(budget.withdraw(now));
             budget.failed(Try::Again, now);
         }
@@ -268,6 +268,6 @@ mod tests {
         let now = Instant::now();
         let mut budget = RetryBudget::new(now, 0, 0, WINDOW);
         (0..1_000).for_each(|_| budget.called(now));
-        assert_eq!((0..100).filter(|_| budget.withdraw(now)).count(), 4);
+        assert_eq!((0..100).filter(|_| budget.withdraw(now)).count(), 5);
     }
 }

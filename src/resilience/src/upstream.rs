@@ -433,7 +433,7 @@ mod tests {
     async fn there_are_no_more_calls_than_attempts() {
         let retry = RetrySection { breaker_failures: NonZeroU32::MAX, ..quick() };
         let (result, made) = failing(&upstream(&retry), 99, Verdict::Broken, patient()).await;
-        assert_eq!((result, made), (Err(CallError::Failed(Verdict::Broken)), 5));
+        assert_eq!((result, made), (Err(CallError::Failed(Verdict::Broken)), 6));
     }
 
     #[tokio::test]

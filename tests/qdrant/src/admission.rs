@@ -118,6 +118,7 @@ where
         let call = request.uri().path().trim_start_matches("/qdrant.").to_owned();
         let key = api_key(request.headers());
         Box::pin(async move {
+            let _begun = gate.knobs.begin(&call);
             match gate.admit(&call, key.as_deref()).await {
                 Ok(()) => service.call(request).await,
                 Err(status) => Ok(status.into_http()),

@@ -2,7 +2,7 @@
 //! Never looks into a call: it knows nothing but its name.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tonic::Code;
@@ -69,9 +69,17 @@ pub struct Knobs {
 #[derive(Debug, Default)]
 struct Settings {
     counted: BTreeMap<String, u64>,
+    under_way: BTreeMap<String, UnderWay>,
     delays: Vec<(Calls, Duration)>,
     next: Vec<(Calls, u64, Failure)>,
     shares: Vec<Share>,
+}
+
+/// How many calls of one name are being served.
+#[derive(Debug, Default, Clone, Copy)]
+struct UnderWay {
+    now: u64,
+    most: u64,
 }
 
 #[derive(Debug)]
@@ -95,6 +103,13 @@ impl Knobs {
         self.settings().counted.iter().filter(|(call, _)| names(method, call)).map(|(_, count)| count).sum()
     }
 
+    /// How many calls of `method` were under way at once at most, delays on purpose included.
+    pub fn most_at_once(&self, method: &str) -> u64 {
+        let settings = self.settings();
+        let of_method = settings.under_way.iter().filter(|(call, _)| names(method, call));
+        of_method.map(|(_, under_way)| under_way.most).max().unwrap_or_default()
+    }
+
     /// How many calls of any method arrived.
     pub fn all_calls(&self) -> u64 {
         self.settings().counted.values().sum()
@@ -102,7 +117,9 @@ impl Knobs {
 
     /// Counts from zero again.
     pub fn forget_calls(&self) {
-        self.settings().counted.clear();
+        let mut settings = self.settings();
+        settings.counted.clear();
+        settings.under_way.values_mut().for_each(|under_way| under_way.most = under_way.now);
     }
 
     /// Adds `delay` before each of these calls; several delays add up.
@@ -137,8 +154,33 @@ impl Knobs {
         Treatment { delay, failure: settings.failure_of(call) }
     }
 
+    /// Counts a call as under way until what is returned is dropped.
+    pub(crate) fn begin(self: &Arc<Self>, call: &str) -> Begun {
+        let mut settings = self.settings();
+        let under_way = settings.under_way.entry(call.to_owned()).or_default();
+        under_way.now += 1;
+        under_way.most = under_way.most.max(under_way.now);
+        drop(settings);
+        Begun { knobs: Arc::clone(self), call: call.to_owned() }
+    }
+
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    knobs: Arc<Knobs>,
+    call: String,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(under_way) = self.knobs.settings().under_way.get_mut(&self.call) {
+            under_way.now -= 1;
+        }
     }
 }
 
@@ -195,6 +237,17 @@ mod tests {
         knobs.arrive("Points/Delete");
         knobs.arrive("Collections/Delete");
         assert_eq!((knobs.calls("Delete"), knobs.calls("Points/Delete"), knobs.all_calls()), (2, 1, 2));
+    }
+
+    #[test]
+    fn the_most_calls_at_once_are_those_that_were_under_way_together() {
+        let knobs = Arc::new(Knobs::default());
+        for _ in 0..3 {
+            drop(knobs.begin("Points/Query"));
+        }
+        assert_eq!(knobs.most_at_once("Query"), 1);
+        let _both = [knobs.begin("Points/Query"), knobs.begin("Points/Query")];
+        assert_eq!((knobs.most_at_once("Query"), knobs.most_at_once("Count")), (2, 0));
     }
 
     #[test]

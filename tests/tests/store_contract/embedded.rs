@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::task::Poll;
 
 use lectern_ingest::store::StoreError;
 use lectern_schema::generation::Counts;
@@ -12,10 +13,11 @@ use lectern_schema::identifiers::GenerationId;
 use lectern_search::Search as _;
 use lectern_search::embedded::EmbeddedStore;
 use lectern_search::error::{OpenError, SearchError};
+use lectern_search::query::Arms;
 
 use serde_json::json;
 
-use crate::fixture::{Fixture, Home, corpus, counts, encoding, manifest, point, soon};
+use crate::fixture::{Fixture, Home, corpus, counts, encoding, manifest, meaning, point, query, soon, words};
 
 fn data(store: &Fixture) -> PathBuf {
     let Home::Directory(directory) = &store.home else { panic!("not an embedded store") };
@@ -64,6 +66,27 @@ async fn another_process_reads() {
     let _collection = store.open(&generation, &encoding(), soon()).await.unwrap();
     println!("\ngeneration is open");
     let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[tokio::test]
+async fn a_search_is_not_computed_on_the_thread_that_asks() {
+    let store = Fixture::embedded().await;
+    let collection = store.open(&store.built(corpus()).await).await;
+    let query = query(Arms::Hybrid(meaning([1.0, 0.1, 0.0, 0.0]), words("cat")), 10);
+    let mut pending = 0;
+    for _ in 0..20 {
+        let mut searching = collection.search(&query, soon());
+        // Computed here, it would be there at the first look, each time.
+        let hits = match futures::poll!(&mut searching) {
+            Poll::Ready(hits) => hits,
+            Poll::Pending => {
+                pending += 1;
+                searching.await
+            }
+        };
+        assert!(!hits.unwrap().is_empty());
+    }
+    assert!(pending > 0);
 }
 
 #[tokio::test]

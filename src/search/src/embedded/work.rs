@@ -28,3 +28,24 @@ where
 {
     by(deadline, tokio::task::spawn_blocking(work)).await?.map_err(SearchError::unavailable)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// The runtime has one thread: work that blocked it would wait for the task that ends it.
+    #[tokio::test]
+    async fn work_that_blocks_leaves_the_thread_to_others() {
+        let (release, released) = mpsc::channel();
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(30));
+        let work = run(deadline, move || {
+            released.recv_timeout(Duration::from_secs(5)).map_err(SearchError::unavailable)
+        });
+        let other = async { release.send("released").map_err(SearchError::unavailable) };
+        let (worked, other) = tokio::join!(work, other);
+        other.unwrap();
+        assert_eq!(worked.unwrap(), "released");
+    }
+}
