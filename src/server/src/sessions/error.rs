@@ -24,6 +24,9 @@ pub enum SessionError {
     /// Retry later: the database is not open yet.
     #[error("the database is not open")]
     Closed,
+    /// Retry later: the database did not answer a moment ago, and is not asked until it does.
+    #[error("the database is left alone for now")]
+    Resting,
     /// Retry later: the database is down, or does not let us in.
     #[error("the database is unavailable")]
     Unavailable(#[source] DatabaseError),

@@ -73,6 +73,7 @@ impl Sessions {
     async fn look(&self, store: &SessionStore) {
         match store.now(soon()).await {
             Ok(now) => {
+                self.is_down.store(false, Ordering::Relaxed);
                 self.clock.set(now);
                 if let Some(Trouble::Failing(_)) = self.trouble.swap(None).as_deref() {
                     tracing::info!("sessions are back");
@@ -110,6 +111,9 @@ impl Sessions {
 
     /// Remembers trouble, and tells the log when it is news.
     fn note(&self, error: &SessionError) {
+        if matches!(error, SessionError::Unavailable(_) | SessionError::Late { .. }) {
+            self.is_down.store(true, Ordering::Relaxed);
+        }
         let told = crate::api::error::chain(error);
         let known = self.trouble.load_full();
         let is_news = known.as_deref() != Some(&Trouble::Failing(told.clone()));

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -42,6 +42,8 @@ pub struct Sessions {
     connections: u32,
     store: ArcSwapOption<SessionStore>,
     trouble: ArcSwapOption<Trouble>,
+    /// Whether the database did not answer when it was looked at last.
+    is_down: AtomicBool,
     clock: Clock,
     /// Names this process in the leases of its turns.
     holder: String,
@@ -79,6 +81,7 @@ impl Sessions {
             connections: sql.max_connections.get(),
             store: ArcSwapOption::empty(),
             trouble: ArcSwapOption::from_pointee(Trouble::Opening),
+            is_down: AtomicBool::new(false),
             clock: Clock::start(),
             holder: Uuid::new_v4().to_string(),
             open: AtomicUsize::new(0),
@@ -140,7 +143,11 @@ impl Sessions {
         store.turns(id, behind, limit, deadline).await
     }
 
+    /// The store, for what is begun: nobody waits for a database that is known to be down.
     fn store(&self) -> Result<Arc<SessionStore>, SessionError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(SessionError::Resting);
+        }
         self.store.load_full().ok_or(SessionError::Closed)
     }
 

@@ -34,6 +34,8 @@ pub struct OpenTurn {
     sessions: Arc<Sessions>,
     store: Arc<SessionStore>,
     key: TurnKey,
+    /// When its lease has run out at the latest.
+    lapses: Deadline,
     history: Arc<History>,
     is_ended: bool,
 }
@@ -41,6 +43,8 @@ pub struct OpenTurn {
 impl Sessions {
     /// How long saving may take once the answer is there.
     pub const SAVE_BOUND: Duration = SessionStore::PATIENCE;
+    /// Pause before a database that was down is told again that a turn has failed.
+    const TOLD_AGAIN: Duration = Duration::from_millis(250);
     /// First and longest pause between two looks at whether the turn before has ended.
     const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
 
@@ -73,11 +77,40 @@ impl Sessions {
         let now = self.clock.now();
         let TurnRequest { session, tenant, request_id, question } = request;
         let holder = self.holder.clone();
-        let closes_at = later(now, deadline.remaining(Instant::now()) + Self::SAVE_BOUND);
+        let closes = deadline.extended_by(Self::SAVE_BOUND);
+        let (closes_at, lapses) =
+            (later(now, closes.remaining(Instant::now())), closes.extended_by(self.section.lease));
         let turn = NewTurn { session, tenant, request_id, question, holder, closes_at };
         let key = store.begin_turn(&turn, self.terms(), now, deadline).await?;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(OpenTurn { sessions: self, store, key, history: Arc::default(), is_ended: false })
+        Ok(OpenTurn { sessions: self, store, key, lapses, history: Arc::default(), is_ended: false })
+    }
+
+    /// Lets a turn have failed, as soon as the database can be told: the next question of its session waits for that, or for
+    /// the end of the lease.
+    async fn fail(&self, store: &SessionStore, key: TurnKey, lapses: Deadline) -> Result<(), SessionError> {
+        loop {
+            let deadline = Deadline::after(Instant::now(), Self::SAVE_BOUND);
+            let told = store.fail_turn(key, self.clock.now(), deadline).await;
+            let is_over = lapses.has_passed(Instant::now()) || self.tasks.is_closed();
+            match told {
+                Err(SessionError::Unavailable(_) | SessionError::Late { .. }) if !is_over => {
+                    self.reachable(lapses).await;
+                }
+                told => return told,
+            }
+        }
+    }
+
+    /// Waits a moment, and on while the database is known to be down, but not for longer than it makes sense.
+    async fn reachable(&self, until: Deadline) {
+        loop {
+            tokio::time::sleep(Self::TOLD_AGAIN).await;
+            let is_over = until.has_passed(Instant::now()) || self.tasks.is_closed();
+            if is_over || !self.is_down.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 
@@ -140,11 +173,11 @@ impl Drop for OpenTurn {
         if self.is_ended {
             return;
         }
-        let (sessions, store, key) = (Arc::clone(&self.sessions), Arc::clone(&self.store), self.key);
+        let (sessions, store) = (Arc::clone(&self.sessions), Arc::clone(&self.store));
+        let (key, lapses) = (self.key, self.lapses);
         let failing = async move {
-            let deadline = Deadline::after(Instant::now(), Sessions::SAVE_BOUND);
             // Where it cannot be told, the lease's end tells it.
-            if let Err(error) = store.fail_turn(key, sessions.clock.now(), deadline).await {
+            if let Err(error) = sessions.fail(&store, key, lapses).await {
                 tracing::warn!(error = %crate::api::error::chain(&error), "failed turn not saved");
             }
         };
