@@ -45,6 +45,9 @@ pub struct ProblemBody<'a> {
     stage: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered: Option<&'a Delivered>,
+    /// The same as the header `Retry-After`, which the last event of a stream cannot have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
     request_id: &'a str,
 }
 
@@ -107,6 +110,7 @@ impl Problem {
             field: self.field.as_deref(),
             stage: self.stage,
             delivered: self.delivered.as_deref(),
+            retry_after_ms: self.retry_after_seconds().map(|seconds| seconds.saturating_mul(1_000)),
             request_id,
         }
     }
@@ -114,10 +118,16 @@ impl Problem {
     /// The whole response for one request.
     pub fn respond(&self, request_id: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        if let Some(wait) = self.retry_after {
-            response.insert_header((RETRY_AFTER, wait.as_secs().max(1).to_string()));
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         response.content_type("application/problem+json").json(self.body(request_id))
+    }
+
+    /// Whole seconds, as the header takes them, rounded up: who comes back earlier is refused again.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        const ALMOST_A_SECOND: Duration = Duration::from_nanos(999_999_999);
+        self.retry_after.map(|wait| wait.saturating_add(ALMOST_A_SECOND).as_secs().max(1))
     }
 
     /// Writes the cause to the log. Called once, where the problem becomes a response or the last event of a stream.
@@ -227,7 +237,7 @@ impl From<&SessionError> for Problem {
                 "too many questions of this session are waiting for their answers; ask again when one has come",
             ),
             SessionError::Late { stage } => Self::late("session", stage),
-            SessionError::Closed | SessionError::Unavailable(_) => {
+            SessionError::Closed | SessionError::Resting | SessionError::Unavailable(_) => {
                 Self::unavailable("sql_unavailable", "the session database is unavailable", None)
             }
             SessionError::Lost | SessionError::Damaged(_) => {

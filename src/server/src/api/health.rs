@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, Responder, web};
 use serde::Serialize;
 
@@ -43,7 +44,11 @@ pub async fn ready(app: web::Data<App>) -> impl Responder {
         _ => (StatusCode::SERVICE_UNAVAILABLE, "unready"),
     };
     let failing = store.into_iter().chain(capacity).chain(sql).collect();
-    HttpResponse::build(code).json(Readiness { status, failing })
+    let mut response = HttpResponse::build(code);
+    if code == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((RETRY_AFTER, "1"));
+    }
+    response.json(Readiness { status, failing })
 }
 
 fn store_trouble(app: &App) -> Option<String> {
