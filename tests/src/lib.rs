@@ -18,4 +18,5 @@ pub mod postgres;
 pub mod process;
 pub mod provider;
 pub mod redis;
+pub mod wire;
 pub mod world;

@@ -1,9 +1,10 @@
-//! A real PostgreSQL for tests: one server per test process, started when first asked for; one database per test.
+//! A real PostgreSQL for tests: one server per test process, started when first asked for, or one of a test's own that it
+//! can stop and start again; one database per test.
 //! Never outlives the test process, however that ends, and never listens on a network.
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,13 +25,21 @@ const START_BOUND: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The system's `nobody`, the same on every Debian and Ubuntu.
 const NOBODY: u32 = 65_534;
-/// Runs the server in the background and waits for its own input to end, which happens when the test process does.
-/// The traps keep it alive through signals meant for the test process, until it has cleaned up.
+/// Runs the server in the background, stops and starts it as it is told, and waits for its own input to end, which happens
+/// when the test process does. The traps keep it alive through signals meant for the test process, until it has cleaned up.
 const WATCHDOG: &str = r#"
     trap : HUP INT TERM
-    "$1/postgres" -D "$2/data" >"$2/log" 2>&1 </dev/null &
-    server=$!
-    read -r _ || :
+    start() {
+        "$1/postgres" -D "$2/data" >>"$2/log" 2>&1 </dev/null &
+        server=$!
+    }
+    start "$@"
+    while read -r order; do
+        case "$order" in
+            stop) kill -INT "$server"; wait "$server" ;;
+            start) start "$@" ;;
+        esac
+    done
     kill -QUIT "$server" 2>/dev/null
     wait "$server"
     rm -rf "$2"
@@ -49,22 +58,60 @@ pub struct Database {
 /// When PostgreSQL is not installed or does not start: a test that needs it must not pass without it.
 pub async fn database() -> Database {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    static NAMED: AtomicU32 = AtomicU32::new(0);
-    let server = SERVER.get_or_init(|| Server::start().unwrap_or_else(|reason| panic!("{reason}")));
-    server.wait_until_it_answers().await;
-    let url = server.url(&format!("test_{}", NAMED.fetch_add(1, Ordering::Relaxed)));
-    Postgres::create_database(&url).await.expect("a database on our own server");
-    Database { url }
+    SERVER.get_or_init(|| Server::start().unwrap_or_else(|reason| panic!("{reason}"))).database().await
 }
 
-struct Server {
+/// A PostgreSQL server. Ended when dropped.
+#[derive(Debug)]
+pub struct Server {
     folder: PathBuf,
     started: Instant,
-    /// Open as long as this process lives: the watchdog's sign of life.
-    _sign_of_life: ChildStdin,
+    /// What the watchdog is told. Open as long as this process lives: its sign of life.
+    orders: ChildStdin,
 }
 
 impl Server {
+    /// A server of the test's own.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub async fn own() -> Self {
+        let server = Self::start().unwrap_or_else(|reason| panic!("{reason}"));
+        server.wait_until_it_answers().await;
+        server
+    }
+
+    /// Creates an empty database.
+    pub async fn database(&self) -> Database {
+        static NAMED: AtomicU32 = AtomicU32::new(0);
+        self.wait_until_it_answers().await;
+        let url = self.url(&format!("test_{}", NAMED.fetch_add(1, Ordering::Relaxed)));
+        Postgres::create_database(&url).await.expect("a database on our own server");
+        Database { url }
+    }
+
+    /// The socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
+    /// Stops the server as an operator does: connections are ended, what was committed is kept.
+    pub async fn stop(&mut self) {
+        self.orders.write_all(b"stop\n").unwrap();
+        let began = Instant::now();
+        while self.folder.join("data/postmaster.pid").exists() {
+            assert!(began.elapsed() < START_BOUND, "PostgreSQL does not stop");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Starts it again. It answers when this returns.
+    pub async fn start_again(&mut self) {
+        self.orders.write_all(b"start\n").unwrap();
+        self.started = Instant::now();
+        self.wait_until_it_answers().await;
+    }
+
     fn start() -> Result<Self, String> {
         let programs = programs().ok_or(
             "these tests need PostgreSQL's `initdb` and `postgres`, and found neither on PATH nor by pg_config nor in /usr/lib/postgresql: `make test` installs them, or `apt-get install postgresql`",
@@ -72,8 +119,8 @@ impl Server {
         let folder = folder().map_err(|error| format!("no folder for PostgreSQL's data: {error}"))?;
         initialise(&programs, &folder)?;
         let mut watchdog = watch(&programs, &folder).map_err(|error| format!("no watchdog: {error}"))?;
-        let sign_of_life = watchdog.stdin.take().ok_or("the watchdog has no input")?;
-        Ok(Self { folder, started: Instant::now(), _sign_of_life: sign_of_life })
+        let orders = watchdog.stdin.take().ok_or("the watchdog has no input")?;
+        Ok(Self { folder, started: Instant::now(), orders })
     }
 
     fn url(&self, database: &str) -> String {

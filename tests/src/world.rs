@@ -64,7 +64,12 @@ impl World {
 
     /// A world on the Qdrant test server.
     pub async fn remote() -> Self {
-        Self::new(Some(TestQdrant::start().await)).await
+        Self::on(TestQdrant::start().await).await
+    }
+
+    /// A world on this Qdrant test server.
+    pub async fn on(qdrant: TestQdrant) -> Self {
+        Self::new(Some(qdrant)).await
     }
 
     async fn new(qdrant: Option<TestQdrant>) -> Self {

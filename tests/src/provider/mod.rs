@@ -69,21 +69,38 @@ impl Provider {
 
     /// Starts a mock on a free port of the loopback interface.
     pub async fn start() -> std::io::Result<Self> {
-        let state = Arc::new(State::default());
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut provider = Self { address, state: Arc::new(State::default()), stop: None, thread: None };
+        provider.start_again().await?;
+        Ok(provider)
+    }
+
+    /// Stops it: connections are closed, and new ones refused.
+    pub fn stop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic was printed when it happened; the test fails by what it asserts.
+            let _ = thread.join();
+        }
+    }
+
+    /// Starts it again at the same address, with the same knobs and counts.
+    pub async fn start_again(&mut self) -> std::io::Result<()> {
         let routes = Router::new()
             .route("/v1/chat/completions", post(chat::complete))
             .route("/v1/messages", post(messages::create))
             .route("/v1/embeddings", post(embeddings::embed))
             .route("/v1/embed", post(embeddings::embed_bare))
-            .with_state(Arc::clone(&state));
+            .with_state(Arc::clone(&self.state));
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let thread = std::thread::Builder::new().name("provider".to_owned()).spawn({
-            let connections = Arc::clone(&state.connections);
-            move || serve(routes, &connections, tell, stopped)
+            let (address, connections) = (self.address, Arc::clone(&self.state.connections));
+            move || serve(address, routes, &connections, tell, stopped)
         })?;
-        let address = told.await.map_err(std::io::Error::other)??;
-        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
+        self.address = told.await.map_err(std::io::Error::other)??;
+        (self.stop, self.thread) = (Some(stop), Some(thread));
+        Ok(())
     }
 
     /// The base address that clients are configured with.
@@ -119,11 +136,7 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // Its panic was printed when it happened; the test fails by what it asserts.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -141,8 +154,9 @@ impl State {
     }
 }
 
-/// Serves until the handle is dropped; the runtime's end closes all connections.
+/// Serves until it is stopped; the runtime's end closes all connections.
 fn serve(
+    address: SocketAddr,
     routes: Router,
     connections: &Arc<AtomicUsize>,
     tell: oneshot::Sender<std::io::Result<SocketAddr>>,
@@ -153,7 +167,7 @@ fn serve(
         Err(error) => return drop(tell.send(Err(error))),
     };
     runtime.block_on(async {
-        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let bound = TcpListener::bind(address).await;
         match bound.and_then(|listener| Ok((listener.local_addr()?, listener))) {
             Err(error) => drop(tell.send(Err(error))),
             Ok((address, listener)) => {

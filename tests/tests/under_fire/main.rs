@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 mod cancellation;
 mod deadlines;
 mod overload;
+mod restarts;
 
 /// A world with one document, a chat model, and a server with these settings.
 async fn served(world: World, settings: &[(&str, &str)]) -> (World, Lectern) {
