@@ -16,9 +16,16 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Closed { failed_in_a_row: u32 },
-    Open { until: Instant },
-    HalfOpen { probing: bool },
+    Closed {
+        failed_in_a_row: u32,
+    },
+    Open {
+        until: Instant,
+    },
+    /// One probe at a time; one that has not come back by then is not waited for.
+    HalfOpen {
+        probing_until: Option<Instant>,
+    },
 }
 
 /// How a call was let through. It goes back to the breaker with the call's outcome.
@@ -71,7 +78,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => Ok(Lane::Normal),
             State::Open { .. } | State::HalfOpen { .. } => {
-                self.state = State::HalfOpen { probing: true };
+                self.state = State::HalfOpen { probing_until: Some(now + self.open_for) };
                 Ok(Lane::Probe)
             }
         }
@@ -80,9 +87,10 @@ impl Breaker {
     /// What [`Self::admit`] would say, without taking the probe.
     pub fn check(&self, now: Instant) -> Result<(), Open> {
         match self.state {
-            State::Open { until } if now < until => Err(Open { retry_after: until - now }),
-            State::HalfOpen { probing: true } => Err(Open { retry_after: self.open_for }),
-            State::Closed { .. } | State::Open { .. } | State::HalfOpen { probing: false } => Ok(()),
+            State::Open { until } | State::HalfOpen { probing_until: Some(until) } if now < until => {
+                Err(Open { retry_after: until - now })
+            }
+            State::Closed { .. } | State::Open { .. } | State::HalfOpen { .. } => Ok(()),
         }
     }
 
@@ -100,13 +108,14 @@ impl Breaker {
     /// The endpoint did not do its work, or not in time.
     pub fn failed(&mut self, lane: Lane, now: Instant) {
         self.state = match (lane, self.state) {
-            (Lane::Probe, _) => State::Open { until: now + self.open_for },
-            (Lane::Normal, State::Closed { failed_in_a_row }) if failed_in_a_row + 1 >= self.failures => {
+            (Lane::Probe, State::Open { .. } | State::HalfOpen { .. }) => {
                 State::Open { until: now + self.open_for }
             }
-            (Lane::Normal, State::Closed { failed_in_a_row }) => {
-                State::Closed { failed_in_a_row: failed_in_a_row + 1 }
+            // Another probe has closed it meanwhile: then this one counts as any other call.
+            (_, State::Closed { failed_in_a_row }) if failed_in_a_row + 1 >= self.failures => {
+                State::Open { until: now + self.open_for }
             }
+            (_, State::Closed { failed_in_a_row }) => State::Closed { failed_in_a_row: failed_in_a_row + 1 },
             (Lane::Normal, later) => later,
         };
     }
@@ -120,8 +129,8 @@ impl Breaker {
 
     /// The caller went away before there was an outcome: the next one may probe.
     pub fn abandoned(&mut self, lane: Lane) {
-        if lane == Lane::Probe {
-            self.state = State::HalfOpen { probing: false };
+        if lane == Lane::Probe && matches!(self.state, State::HalfOpen { .. }) {
+            self.state = State::HalfOpen { probing_until: None };
         }
     }
 
@@ -221,6 +230,22 @@ mod tests {
         assert_eq!(breaker.admit(t0 + OPEN_FOR), Ok(Lane::Probe));
         breaker.abandoned(Lane::Probe);
         assert_eq!(breaker.admit(t0 + OPEN_FOR), Ok(Lane::Probe));
+    }
+
+    #[test]
+    fn a_probe_that_hangs_holds_back_the_others_no_longer_than_an_open_breaker_does() {
+        let t0 = Instant::now();
+        let mut breaker = opened(t0);
+        let (first, second) = (t0 + OPEN_FOR, t0 + OPEN_FOR * 2);
+        assert_eq!(breaker.admit(first), Ok(Lane::Probe));
+        assert_eq!(breaker.admit(first + SECOND * 4), Err(Open { retry_after: SECOND }));
+        assert_eq!(breaker.admit(second), Ok(Lane::Probe));
+        breaker.succeeded(Lane::Probe);
+        // What becomes of the one that hung is no news about an endpoint that works.
+        breaker.failed(Lane::Probe, second);
+        assert_eq!(breaker.admit(second), Ok(Lane::Normal));
+        breaker.abandoned(Lane::Probe);
+        assert_eq!(breaker.state(second), BreakerState::Closed);
     }
 
     #[test]

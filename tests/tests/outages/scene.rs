@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use lectern_tests::lectern::{Lectern, Reply, events};
-use lectern_tests::postgres::Database;
 use lectern_tests::wire::{End, Wire};
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use crate::outage::{Dependency, Outage, State};
 use crate::stage::{Stage, TRUTH};
@@ -61,7 +60,6 @@ pub(crate) struct Row {
 /// A server, and the wires to what it depends on.
 struct Scene {
     stage: Arc<Stage>,
-    database: Database,
     wires: Vec<(Dependency, Wire)>,
     server: Lectern,
     session: String,
@@ -93,17 +91,16 @@ impl Scene {
         // One after the other: a start takes the processor from those that are looked at.
         let _turn = stage.opening.lock().await;
         let name = outage.to_string();
-        let database = stage.postgres.database().await;
-        let wires =
-            Dependency::ALL.map(|dependency| (dependency, Wire::to(honest(&stage, dependency)))).into();
-        let settings = settings(&stage, &database, &wires);
+        let wire = |dependency| (dependency, Wire::to(honest(&stage, dependency)));
+        let wires: Vec<(Dependency, Wire)> = Dependency::ALL.map(wire).into();
+        let settings = settings(&stage, &wires);
         let log = stage.world.path().join(format!("{}.log", name.replace([' ', ','], "-")));
         let starting = tokio::task::spawn_blocking(move || Lectern::start(&settings, log));
         let server = starting.await.unwrap();
         server.ready().await;
         let session = server.post("/v1/sessions", &json!({})).await.body["session_id"].clone();
         let session = session.as_str().unwrap().to_owned();
-        let scene = Self { stage: Arc::clone(&stage), database, wires, server, session, name };
+        let scene = Self { stage: Arc::clone(&stage), wires, server, session, name };
         assert_eq!(scene.post("/v1/ask", &scene.ask("cached")).await.body["cache"], "miss");
         scene
     }
@@ -115,9 +112,16 @@ impl Scene {
             State::Slow => wire.hold(),
             State::Lying => match lie(&self.stage, dependency) {
                 Some(liar) => wire.lead_to(liar).await,
-                None => write_what_lectern_never_writes(&self.database).await,
+                None => self.write_what_lectern_never_writes().await,
             },
         }
+    }
+
+    async fn write_what_lectern_never_writes(&self) {
+        let mut connection = PgConnection::connect(&self.stage.database.url).await.unwrap();
+        let writing = sqlx::query("UPDATE sessions SET turns = -7 WHERE session_id = $1").bind(&self.session);
+        assert_eq!(writing.execute(&mut connection).await.unwrap().rows_affected(), 1);
+        connection.close().await.unwrap();
     }
 
     /// Waits until readiness names all that it must.
@@ -231,19 +235,13 @@ fn lie(stage: &Stage, dependency: Dependency) -> Option<End> {
     }
 }
 
-async fn write_what_lectern_never_writes(database: &Database) {
-    let mut connection = PgConnection::connect(&database.url).await.unwrap();
-    connection.execute("UPDATE sessions SET turns = -7").await.unwrap();
-    connection.close().await.unwrap();
-}
-
-fn settings(stage: &Stage, database: &Database, wires: &Vec<(Dependency, Wire)>) -> Vec<(String, String)> {
+fn settings(stage: &Stage, wires: &[(Dependency, Wire)]) -> Vec<(String, String)> {
     let mut settings = stage.world.settings().to_vec();
     for (dependency, wire) in wires {
         let address = wire.address();
         let (name, value) = match dependency {
             Dependency::Sql => {
-                let (start, _) = database.url.split_once("?host=").unwrap();
+                let (start, _) = stage.database.url.split_once("?host=").unwrap();
                 let url = start.replace("@localhost/", &format!("@{address}/"));
                 ("LECTERN_SQL__URL", format!("{url}?sslmode=disable"))
             }

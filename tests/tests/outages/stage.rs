@@ -8,7 +8,7 @@ use lectern_schema::embedding::{DENSE_VECTOR, SPARSE_VECTOR};
 use lectern_schema::fingerprint::Sparse;
 use lectern_search::bm25::Bm25;
 use lectern_test_qdrant::TestQdrant;
-use lectern_tests::postgres::Server;
+use lectern_tests::postgres::{Database, Server};
 use lectern_tests::provider::{Provider, Raw};
 use lectern_tests::redis::Redis;
 use lectern_tests::world::World;
@@ -34,8 +34,9 @@ pub(crate) struct Stage {
     pub(crate) lying_embedder: Provider,
     /// Answers everything with a page of HTML and status 200.
     pub(crate) page: Provider,
-    /// The database server.
+    /// The database server, and the database in it that all servers share as replicas do.
     pub(crate) postgres: Server,
+    pub(crate) database: Database,
     /// The shared cache.
     pub(crate) redis: Redis,
     /// Held by whoever starts a server.
@@ -64,12 +65,14 @@ impl Stage {
         let html = b"<!doctype html><title>Sign in</title>".to_vec();
         page.set(|knobs| knobs.raw = Some(Raw { content_type: "text/html", body: html }));
         let (postgres, redis) = (Server::own().await, Redis::start());
+        let database = postgres.database().await;
         Self {
             world,
             lying_store,
             lying_embedder,
             page,
             postgres,
+            database,
             redis,
             opening: Mutex::default(),
             _folder: folder,

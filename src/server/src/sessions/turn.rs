@@ -34,8 +34,8 @@ pub struct OpenTurn {
     sessions: Arc<Sessions>,
     store: Arc<SessionStore>,
     key: TurnKey,
-    /// From when on its lease is not prolonged.
-    closes: Deadline,
+    /// When its lease has run out at the latest.
+    lapses: Deadline,
     history: Arc<History>,
     is_ended: bool,
 }
@@ -78,23 +78,24 @@ impl Sessions {
         let TurnRequest { session, tenant, request_id, question } = request;
         let holder = self.holder.clone();
         let closes = deadline.extended_by(Self::SAVE_BOUND);
-        let closes_at = later(now, closes.remaining(Instant::now()));
+        let (closes_at, lapses) =
+            (later(now, closes.remaining(Instant::now())), closes.extended_by(self.section.lease));
         let turn = NewTurn { session, tenant, request_id, question, holder, closes_at };
         let key = store.begin_turn(&turn, self.terms(), now, deadline).await?;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(OpenTurn { sessions: self, store, key, closes, history: Arc::default(), is_ended: false })
+        Ok(OpenTurn { sessions: self, store, key, lapses, history: Arc::default(), is_ended: false })
     }
 
     /// Lets a turn have failed, as soon as the database can be told: the next question of its session waits for that, or for
     /// the end of the lease.
-    async fn fail(&self, store: &SessionStore, key: TurnKey, closes: Deadline) -> Result<(), SessionError> {
+    async fn fail(&self, store: &SessionStore, key: TurnKey, lapses: Deadline) -> Result<(), SessionError> {
         loop {
             let deadline = Deadline::after(Instant::now(), Self::SAVE_BOUND);
             let told = store.fail_turn(key, self.clock.now(), deadline).await;
-            let is_over = closes.has_passed(Instant::now()) || self.tasks.is_closed();
+            let is_over = lapses.has_passed(Instant::now()) || self.tasks.is_closed();
             match told {
                 Err(SessionError::Unavailable(_) | SessionError::Late { .. }) if !is_over => {
-                    self.reachable(closes).await;
+                    self.reachable(lapses).await;
                 }
                 told => return told,
             }
@@ -173,10 +174,10 @@ impl Drop for OpenTurn {
             return;
         }
         let (sessions, store) = (Arc::clone(&self.sessions), Arc::clone(&self.store));
-        let (key, closes) = (self.key, self.closes);
+        let (key, lapses) = (self.key, self.lapses);
         let failing = async move {
             // Where it cannot be told, the lease's end tells it.
-            if let Err(error) = sessions.fail(&store, key, closes).await {
+            if let Err(error) = sessions.fail(&store, key, lapses).await {
                 tracing::warn!(error = %crate::api::error::chain(&error), "failed turn not saved");
             }
         };
