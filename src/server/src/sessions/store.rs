@@ -143,7 +143,7 @@ impl SessionStore {
         self.writing(deadline, sqlx::query(tidy).execute(&self.pool)).await.map(drop)
     }
 
-    /// Closes all connections, within [`Self::CONNECTION_PATIENCE`].
+    /// Closes all connections, within the bound of one.
     pub async fn close(&self) {
         // The bound only cuts the goodbye short: nothing is written by it.
         let _ = tokio::time::timeout(Self::CONNECTION_PATIENCE, self.pool.close()).await;
