@@ -8,7 +8,7 @@ use crate::trailing::Trailing;
 /// Pays retries from the calls of a trailing window: a share of them while most succeed, a small share of the failed ones
 /// once they do not.
 ///
-/// A dependency counts as failing when half of the window's calls failed, or when the last [`Self::RUN`] did: the window is
+/// A dependency counts as failing when half of the window's calls failed, or when its last calls did, one after the other: the window is
 /// still full of good calls when an outage begins. Beside the shares there are a few savings, for the first failures
 /// after a quiet time, where a share of nothing is nothing; they are filled up only while retries stay below their share,
 /// so that a dependency that fails for long does not live on them.
