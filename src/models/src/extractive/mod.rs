@@ -54,7 +54,7 @@ pub fn answer(question: &str, passages: &[Passage<'_>], most: usize) -> Vec<Extr
     chosen.into_iter().map(Candidate::extract).collect()
 }
 
-/// The sentences of a text's prose, in their order: headings, code, tables and tags are left out.
+/// The sentences of a text's prose and the rows of its tables, in their order: headings, code and tags are left out.
 pub fn sentences(text: &str) -> Vec<&str> {
     sentences::sentences(text).into_iter().map(|sentence| sentence.text).collect()
 }

@@ -1,4 +1,4 @@
-//! Cuts a passage into sentences that can be quoted; knows what in Markdown is no prose.
+//! Cuts a passage into sentences that can be quoted, and tables into their rows; knows what in Markdown is no prose.
 //! Never changes a character: every sentence is a slice of the passage.
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -36,8 +36,8 @@ impl Sentence<'_> {
 pub(super) fn sentences(passage: &str) -> Vec<Sentence<'_>> {
     let mut found = Vec::new();
     for block in blocks(passage) {
-        let pieces = pieces(block.text).into_iter();
-        let readable = pieces.map(str::trim).filter(|text| is_readable(text));
+        let pieces = if block.is_row { vec![block.text] } else { pieces(block.text) };
+        let readable = pieces.into_iter().map(str::trim).filter(|text| is_readable(text));
         found.extend(readable.map(|text| Sentence { text, heading: block.heading }));
     }
     found
@@ -73,11 +73,12 @@ fn is_unfinished(piece: &str) -> bool {
         || ABBREVIATIONS.contains(&word.trim_start_matches(['(', '[', '*', '"']))
 }
 
-/// A paragraph or a list item, without its marker.
+/// A paragraph, a list item without its marker, or a row of a table without its outer bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Block<'a> {
     text: &'a str,
     heading: &'a str,
+    is_row: bool,
 }
 
 /// What a line is in Markdown.
@@ -89,17 +90,22 @@ enum Line<'a> {
     Heading(&'a str),
     /// `===` or `---`: makes a heading of the line before it, or is a rule.
     Underline,
-    /// A table's row, a tag, an admonition's label, an image.
+    /// A row of a table, whose cells these are.
+    Row(&'a str),
+    /// `|---|---|`: the row before it was the table's head.
+    TableRule,
+    /// A tag, an admonition's label, an image.
     NoProse,
     /// Begins a list item or a quotation, whose text is this.
     Item(&'a str),
     Text,
 }
 
-/// The passage's prose. Headings, code, tables, tags and front matter are left out.
+/// The passage's prose and the rows of its tables. Headings, code, tags and front matter are left out.
 fn blocks(passage: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, usize)> = None;
+    let mut row: Option<Block<'_>> = None;
     let mut heading = "";
     let mut in_code = false;
     let mut at = 0;
@@ -110,6 +116,7 @@ fn blocks(passage: &str) -> Vec<Block<'_>> {
         if line == Line::Fence {
             in_code = !in_code;
         }
+        blocks.extend(row.take().filter(|_| line != Line::TableRule));
         if line == Line::Text && !in_code {
             open = Some((open.map_or(start, |(from, _)| from), end));
             continue;
@@ -117,17 +124,19 @@ fn blocks(passage: &str) -> Vec<Block<'_>> {
         let closed = open.take().and_then(|(from, to)| passage.get(from..to));
         match (line, closed) {
             (Line::Underline, Some(text)) => heading = text.trim(),
-            (_, Some(text)) => blocks.push(Block { text, heading }),
+            (_, Some(text)) => blocks.push(Block { text, heading, is_row: false }),
             (_, None) => {}
         }
         match line {
             _ if in_code => {}
             Line::Heading(text) => heading = text,
+            Line::Row(text) => row = Some(Block { text, heading, is_row: true }),
             Line::Item(text) => open = Some((end - raw.trim_start().len() + offset(raw, text), end)),
             _ => {}
         }
     }
-    blocks.extend(open.and_then(|(from, to)| passage.get(from..to)).map(|text| Block { text, heading }));
+    let last = open.and_then(|(from, to)| passage.get(from..to));
+    blocks.extend(last.map(|text| Block { text, heading, is_row: false }).or(row));
     blocks
 }
 
@@ -150,7 +159,11 @@ fn classify(line: &str) -> Line<'_> {
     if title.len() < line.len() && title.starts_with(' ') {
         return Line::Heading(title.trim_matches([' ', '#']));
     }
-    let is_table = line.starts_with('|') || line.matches(" | ").count() > 1;
+    if let Some(cells) = line.strip_prefix('|') {
+        let is_rule = cells.chars().all(|c| matches!(c, '|' | '-' | ':' | ' '));
+        return if is_rule { Line::TableRule } else { Line::Row(cells.trim_end_matches('|').trim()) };
+    }
+    let is_table = line.matches(" | ").count() > 1;
     let is_tag = line.starts_with('<') && line.ends_with('>');
     let is_label = ["!!!", ":::", "???", "![", "[!", "> [!", "[!["].iter().any(|mark| line.starts_with(mark));
     if is_table || is_tag || is_label {
@@ -190,13 +203,28 @@ mod tests {
     }
 
     #[test]
-    fn headings_code_tables_and_tags_are_no_sentences() {
+    fn headings_code_table_heads_and_tags_are_no_sentences() {
         let passage = "# This is a long heading\n\nSetext headings count as well\n=====\n\n\
             ```sh\n# a comment in the code here\nrun this command now please\n```\n\n\
             | a cell | with many words | in it |\n|---|---|---|\n\n<p align=\"center\">five words in a tag</p>\n\n\
             !!! note \"A label with many words\"\n\nOnly this sentence is prose.";
         assert_eq!(texts(passage), ["Only this sentence is prose."]);
         assert_eq!(sentences(passage)[0].heading, "Setext headings count as well");
+    }
+
+    #[test]
+    fn a_table_is_quoted_by_its_rows_and_not_by_its_head() {
+        let passage = "Codes of the display in short:\n\n| Code | Meaning | What to do now |\n| --- | :-: | --- |\n\
+            | E-117 | Tilt of more than 3 degrees. | Straighten the bracket. |\n| E-1 | no |\n\n\
+            | Without a rule | every row | is one |";
+        assert_eq!(
+            texts(passage),
+            [
+                "Codes of the display in short:",
+                "E-117 | Tilt of more than 3 degrees. | Straighten the bracket.",
+                "Without a rule | every row | is one"
+            ]
+        );
     }
 
     #[test]
