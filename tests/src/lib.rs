@@ -13,6 +13,7 @@
 pub mod bare;
 pub mod binaries;
 pub mod black_hole;
+pub mod contract;
 pub mod cut;
 pub mod lectern;
 pub mod postgres;

@@ -14,36 +14,10 @@ use lectern_server::sessions::history::Past;
 use lectern_server::sessions::id::SessionId;
 use lectern_server::sessions::store::{Session, SessionStore};
 use lectern_server::sessions::turns::{NewTurn, Outcome, Terms, TurnKey, TurnRow};
-use lectern_tests::postgres;
+use lectern_tests::sql_contract;
 use sqlx::{AnyConnection, Connection};
 
-/// Each sentence becomes a test on SQLite; PostgreSQL, whose server is started once per process, keeps them all in one.
-macro_rules! contract {
-    ($($sentence:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $sentence() {
-                    let folder = tempfile::tempdir().unwrap();
-                    let file = folder.path().join("new/lectern %41 ä.db");
-                    super::$sentence(&format!("sqlite:{}", file.display())).await;
-                }
-            )*
-        }
-
-        mod postgresql {
-            #[tokio::test]
-            async fn every_sentence_holds() {
-                $(
-                    eprintln!("{}", stringify!($sentence));
-                    super::$sentence(&super::postgres::database().await.url).await;
-                )*
-            }
-        }
-    };
-}
-
-contract! {
+sql_contract! {
     a_session_is_its_tenants_alone,
     an_expired_session_is_unknown_before_it_is_swept,
     a_session_that_is_used_lives_on,

@@ -26,35 +26,10 @@ use lectern_schema::embedding::DenseVector;
 use lectern_schema::fingerprint::{Chunker, Embedding, Encoding, Fingerprint, Pooling};
 use lectern_schema::generation::{BuildState, Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, ContentHash, DocumentId, GenerationId};
-use lectern_tests::postgres;
+use lectern_tests::{postgres, sql_contract};
 use sqlx::{AnyConnection, Connection};
 
-/// Each sentence becomes a test on SQLite; PostgreSQL, whose server is started once per process, keeps them all in one.
-macro_rules! contract {
-    ($($sentence:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $sentence() {
-                    let folder = tempfile::tempdir().unwrap();
-                    super::$sentence(&super::sqlite_in(folder.path())).await;
-                }
-            )*
-        }
-
-        mod postgresql {
-            #[tokio::test]
-            async fn every_sentence_holds() {
-                $(
-                    eprintln!("{}", stringify!($sentence));
-                    super::$sentence(&super::postgres::database().await.url).await;
-                )*
-            }
-        }
-    };
-}
-
-contract! {
+sql_contract! {
     a_run_is_remembered_from_beginning_to_end,
     a_document_is_what_the_last_run_made_of_it,
     all_documents_come_back_in_the_order_of_their_names,
@@ -81,10 +56,6 @@ contract! {
 
 /// Short, so that a test can wait for its end; long enough for a renewal on a busy machine.
 const SHORT: Duration = Duration::from_millis(1_500);
-
-fn sqlite_in(folder: &std::path::Path) -> String {
-    format!("sqlite:{}", folder.join("new/lectern %41 ä.db").display())
-}
 
 fn section(url: &str) -> SqlSection {
     serde_json::from_value(serde_json::json!({ "url": url })).unwrap()

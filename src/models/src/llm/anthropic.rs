@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::reading::{Dialect, Faults, LONGEST_ANSWER, Reading, Told, whole};
+use super::reading::{self, Dialect, Faults, Told};
 use super::{ChatEvent, ChatRequest, ChatStream, FinishReason, Message, Role, Usage};
 use crate::error::ModelError;
 use crate::http::Endpoint;
@@ -26,13 +26,7 @@ pub(super) async fn chat(
     stall: Duration,
     deadline: Deadline,
 ) -> Result<ChatStream, ModelError> {
-    let reply = endpoint.post(&Call::new(endpoint.model(), request), deadline).await?.breaking_silence(stall);
-    let faults = Faults::of(endpoint);
-    if reply.is_event_stream() {
-        return Ok(Reading::events(reply, faults, Anthropic::default()));
-    }
-    let answer: Answer = reply.json(LONGEST_ANSWER).await?;
-    Ok(whole(whole_answer(answer, &faults)?))
+    reading::chat::<Anthropic>(endpoint, &Call::new(endpoint.model(), request), stall, deadline).await
 }
 
 /// The body of a call.
@@ -145,19 +139,6 @@ struct Answer {
     error: Option<Value>,
 }
 
-fn whole_answer(answer: Answer, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError> {
-    if let Some(fault) = answer.error {
-        return Err(faults.late(&fault));
-    }
-    let blocks = answer.content.ok_or_else(|| faults.garbled("an answer without content"))?;
-    let reason = answer.stop_reason.ok_or_else(|| faults.garbled("an answer without a stop reason"))?;
-    let text: String = blocks.into_iter().filter_map(|block| block.text).collect();
-    let mut usage = Usage::default();
-    let used = answer.usage.map(|tokens| ChatEvent::Usage(count(&mut usage, tokens)));
-    let text = Some(text).filter(|text| !text.is_empty()).map(ChatEvent::Delta);
-    Ok(text.into_iter().chain(used).chain([ChatEvent::Finished(finish_reason(&reason))]).collect())
-}
-
 /// Takes over what is reported; what is left out stays as it was.
 fn count(usage: &mut Usage, tokens: Tokens) -> Usage {
     usage.prompt_tokens = usage.prompt_tokens.max(tokens.prompt());
@@ -181,6 +162,21 @@ struct Anthropic {
 }
 
 impl Dialect for Anthropic {
+    type Whole = Answer;
+
+    fn whole(answer: Answer, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError> {
+        if let Some(fault) = answer.error {
+            return Err(faults.late(&fault));
+        }
+        let blocks = answer.content.ok_or_else(|| faults.garbled("an answer without content"))?;
+        let reason = answer.stop_reason.ok_or_else(|| faults.garbled("an answer without a stop reason"))?;
+        let text: String = blocks.into_iter().filter_map(|block| block.text).collect();
+        let mut usage = Usage::default();
+        let used = answer.usage.map(|tokens| ChatEvent::Usage(count(&mut usage, tokens)));
+        let text = Some(text).filter(|text| !text.is_empty()).map(ChatEvent::Delta);
+        Ok(text.into_iter().chain(used).chain([ChatEvent::Finished(finish_reason(&reason))]).collect())
+    }
+
     fn read(&mut self, data: &str, faults: &Faults) -> Result<Told, ModelError> {
         let mut told = Told::default();
         match serde_json::from_str(data).map_err(|error| faults.garbled(error))? {
@@ -311,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_whole_answer_needs_content_and_a_stop_reason() {
-        let answer = |json| whole_answer(serde_json::from_str(json).unwrap(), &Faults::for_tests());
+        let answer = |json| Anthropic::whole(serde_json::from_str(json).unwrap(), &Faults::for_tests());
         let whole = r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}],
             "stop_reason":"end_turn","usage":{"input_tokens":2,"output_tokens":3}}"#;
         assert_eq!(

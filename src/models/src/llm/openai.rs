@@ -7,7 +7,7 @@ use lectern_resilience::deadline::Deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::reading::{Dialect, Faults, LONGEST_ANSWER, Reading, Told, whole};
+use super::reading::{self, Dialect, Faults, Told};
 use super::{ChatEvent, ChatRequest, ChatStream, FinishReason, Message, Role, Usage};
 use crate::error::ModelError;
 use crate::http::Endpoint;
@@ -19,13 +19,7 @@ pub(super) async fn chat(
     stall: Duration,
     deadline: Deadline,
 ) -> Result<ChatStream, ModelError> {
-    let reply = endpoint.post(&Call::new(endpoint.model(), request), deadline).await?.breaking_silence(stall);
-    let faults = Faults::of(endpoint);
-    if reply.is_event_stream() {
-        return Ok(Reading::events(reply, faults, Openai::default()));
-    }
-    let answer: Part = reply.json(LONGEST_ANSWER).await?;
-    Ok(whole(whole_answer(answer, &faults)?))
+    reading::chat::<Openai>(endpoint, &Call::new(endpoint.model(), request), stall, deadline).await
 }
 
 /// The body of a call.
@@ -110,6 +104,16 @@ struct Openai {
 }
 
 impl Dialect for Openai {
+    type Whole = Part;
+
+    fn whole(answer: Part, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError> {
+        let mut dialect = Openai::default();
+        let mut events = dialect.take(answer, faults)?;
+        let reason = dialect.reason().ok_or_else(|| faults.garbled("an answer without a finish reason"))?;
+        events.push(ChatEvent::Finished(reason));
+        Ok(events)
+    }
+
     fn read(&mut self, data: &str, faults: &Faults) -> Result<Told, ModelError> {
         match data {
             "" => Ok(Told::default()),
@@ -159,14 +163,6 @@ fn finish_reason(name: &str) -> FinishReason {
         "content_filter" => FinishReason::Filtered,
         _ => FinishReason::Stop,
     }
-}
-
-fn whole_answer(answer: Part, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError> {
-    let mut dialect = Openai::default();
-    let mut events = dialect.take(answer, faults)?;
-    let reason = dialect.reason().ok_or_else(|| faults.garbled("an answer without a finish reason"))?;
-    events.push(ChatEvent::Finished(reason));
-    Ok(events)
 }
 
 #[cfg(test)]
@@ -245,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_whole_answer_needs_a_finish_reason() {
-        let answer = |json| whole_answer(serde_json::from_str(json).unwrap(), &Faults::for_tests());
+        let answer = |json| Openai::whole(serde_json::from_str(json).unwrap(), &Faults::for_tests());
         let whole = r#"{"choices":[{"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}"#;
         assert_eq!(
             answer(whole).unwrap(),

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use lectern_resilience::deadline::Deadline;
 use secrecy::SecretString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::sse::Decoder;
@@ -15,10 +18,14 @@ use crate::http::{Endpoint, Reply};
 use crate::rejection::late_fault;
 
 /// Most bytes of one answer, framing included: a hundred times the longest answer that models write.
-pub(super) const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// What the events of a provider's stream mean.
-pub(super) trait Dialect: Send + 'static {
+/// What a provider's answers mean, streamed and whole.
+pub(super) trait Dialect: Default + Send + 'static {
+    /// An answer that came in one piece.
+    type Whole: DeserializeOwned;
+    /// What it tells, its end included.
+    fn whole(answer: Self::Whole, faults: &Faults) -> Result<Vec<ChatEvent>, ModelError>;
     /// Reads the data of one event: what it tells, and whether it is the last one.
     fn read(&mut self, data: &str, faults: &Faults) -> Result<Told, ModelError>;
     /// Why the model stopped, once it was told.
@@ -40,7 +47,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
+    fn of(endpoint: &Endpoint) -> Self {
         Self { model: endpoint.model().to_owned(), api_key: endpoint.api_key().cloned() }
     }
 
@@ -59,14 +66,25 @@ impl Faults {
     }
 }
 
-/// The events of an answer that came whole.
-pub(super) fn whole(events: Vec<ChatEvent>) -> ChatStream {
-    stream::iter(events.into_iter().map(Ok)).boxed()
+/// Starts a call; resolves when the provider has begun to answer.
+pub(super) async fn chat<D: Dialect>(
+    endpoint: &Endpoint,
+    call: &impl Serialize,
+    stall: Duration,
+    deadline: Deadline,
+) -> Result<ChatStream, ModelError> {
+    let reply = endpoint.post(call, deadline).await?.breaking_silence(stall);
+    let faults = Faults::of(endpoint);
+    if reply.is_event_stream() {
+        return Ok(Reading::events(reply, faults, D::default()));
+    }
+    let events = D::whole(reply.json(LONGEST_ANSWER).await?, &faults)?;
+    Ok(stream::iter(events.into_iter().map(Ok)).boxed())
 }
 
 /// A streamed answer on its way.
 #[derive(Debug)]
-pub(super) struct Reading<D> {
+struct Reading<D> {
     reply: Reply,
     faults: Faults,
     dialect: D,
@@ -82,7 +100,7 @@ impl<D: Dialect> Reading<D> {
     const DRAIN_WITHIN: Duration = Duration::from_millis(50);
 
     /// The events of the reply.
-    pub(super) fn events(reply: Reply, faults: Faults, dialect: D) -> ChatStream {
+    fn events(reply: Reply, faults: Faults, dialect: D) -> ChatStream {
         let reading = Self {
             reply,
             faults,
