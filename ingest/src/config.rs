@@ -12,6 +12,7 @@ use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
 use serde::Deserialize;
 
+use crate::extract::Settings;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
 
@@ -62,6 +63,8 @@ pub struct IngestSection {
     pub overlap_tokens: u32,
     /// Largest file that is read.
     pub max_file_bytes: u64,
+    /// Most bytes that the compressed parts of one file may have together when they are expanded.
+    pub max_expanded_bytes: u64,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
     /// Seconds that the embedder may take for a batch of chunks, all tries together.
@@ -76,6 +79,11 @@ impl IngestSection {
     /// Fewest tokens that a chunk is worth: below it title and headings leave no room for text.
     const FEWEST_TOKENS: u32 = 32;
 
+    /// How documents are read.
+    pub fn extraction(&self) -> Settings {
+        Settings { max_file_bytes: self.max_file_bytes, max_expanded_bytes: self.max_expanded_bytes }
+    }
+
     fn faults(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         if self.chunk_tokens < Self::FEWEST_TOKENS {
@@ -84,8 +92,12 @@ impl IngestSection {
         if self.overlap_tokens > self.chunk_tokens / 2 {
             found.push(("overlap_tokens", "must be at most half of `ingest.chunk_tokens`".to_owned()));
         }
-        if self.max_file_bytes == 0 {
-            found.push(("max_file_bytes", "must be at least 1".to_owned()));
+        for (key, bytes) in
+            [("max_file_bytes", self.max_file_bytes), ("max_expanded_bytes", self.max_expanded_bytes)]
+        {
+            if bytes == 0 {
+                found.push((key, "must be at least 1".to_owned()));
+            }
         }
         found
     }
@@ -98,6 +110,8 @@ impl Default for IngestSection {
             chunk_tokens: 240,
             overlap_tokens: 0,
             max_file_bytes: 64 * 1024 * 1024,
+            // Ten times what real documents expand to; a bomb expands a thousandfold.
+            max_expanded_bytes: 256 * 1024 * 1024,
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
@@ -117,9 +131,10 @@ mod tests {
             chunk_tokens: 8,
             overlap_tokens: 5,
             max_file_bytes: 0,
+            max_expanded_bytes: 0,
             ..IngestSection::default()
         };
         let keys: Vec<&str> = section.faults().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["chunk_tokens", "overlap_tokens", "max_file_bytes"]);
+        assert_eq!(keys, ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes"]);
     }
 }

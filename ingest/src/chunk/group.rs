@@ -1,6 +1,8 @@
 //! Puts small neighbouring sections together, so that no chunk is too short to be found.
 //! Never moves text across another section, and keeps every heading as a path or as text.
 
+use serde_json::{Map, Value};
+
 use crate::extract::Section;
 
 /// Below this, a section stands by itself only where nothing is next to it: three words answer no question.
@@ -13,9 +15,11 @@ pub(super) struct Group {
     pub(super) heading_path: Vec<String>,
     /// The text, with the headings that not all of it shares.
     pub(super) text: String,
+    /// The fields that all of it shares.
+    pub(super) metadata: Map<String, Value>,
 }
 
-/// Groups sections while one of two neighbours is below `small` tokens and both fit into `most`.
+/// Groups sections of the same fields while one of two neighbours is below `small` tokens and both fit into `most`.
 pub(super) fn grouped(
     sections: &[Section],
     small: usize,
@@ -45,6 +49,9 @@ impl Open<'_> {
     const HEADING_TOKENS: usize = 8;
 
     fn takes(&self, next: &Self, small: usize, most: usize) -> bool {
+        if self.metadata() != next.metadata() {
+            return false;
+        }
         let smaller = self.tokens.min(next.tokens);
         let shared = shared(self.path, next.path).len();
         let are_siblings = shared + 1 >= self.path.len().max(next.path.len());
@@ -69,7 +76,12 @@ impl Open<'_> {
             append(&mut text, &section.text);
             above = &section.heading_path;
         }
-        Group { heading_path: self.path.to_vec(), text }
+        let metadata = self.metadata().cloned().unwrap_or_default();
+        Group { heading_path: self.path.to_vec(), text, metadata }
+    }
+
+    fn metadata(&self) -> Option<&Map<String, Value>> {
+        self.members.first().map(|section| &section.metadata)
     }
 }
 
@@ -95,6 +107,7 @@ mod tests {
             .map(|(path, words)| Section {
                 heading_path: path.iter().map(|h| (*h).to_owned()).collect(),
                 text: "w ".repeat(*words).trim().to_owned(),
+                ..Section::default()
             })
             .collect();
         let measure = |text: &str| text.split_whitespace().count();

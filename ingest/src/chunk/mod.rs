@@ -10,7 +10,7 @@ use lectern_schema::identifiers::{ChunkId, ContentHash, TenantId};
 
 use crate::chunk::group::Group;
 use crate::chunk::split::Split;
-use crate::extract::{Extracted, Format};
+use crate::extract::Extracted;
 
 mod group;
 mod split;
@@ -58,7 +58,7 @@ impl Cutter {
 
     /// The chunks of a document, in reading order.
     pub fn cut(&self, document: &Extracted) -> Vec<Chunk> {
-        let is_markup = document.format != Format::Text;
+        let is_markup = !document.format.is_plain();
         let most = usize::try_from(self.settings.max_tokens).unwrap_or(usize::MAX);
         let small = most / 4;
         let mut chunks = Vec::new();
@@ -110,7 +110,7 @@ impl Cutter {
                 tokens: u32::try_from((self.measure)(text)).unwrap_or(u32::MAX),
                 content_hash,
                 tenant: TenantId::public(),
-                metadata: document.metadata.clone(),
+                metadata: document.metadata.clone().into_iter().chain(group.metadata.clone()).collect(),
             },
             embedded,
         }
@@ -127,6 +127,7 @@ impl fmt::Debug for Cutter {
 mod tests {
     use super::*;
     use crate::extract::Section;
+    use crate::extract::format::Format;
     use lectern_schema::identifiers::DocumentId;
 
     fn words() -> Measure {
@@ -137,12 +138,13 @@ mod tests {
         Extracted {
             document_id: DocumentId::parse("docs/a.md").unwrap(),
             title: "Manual".into(),
-            format: Format::Markdown,
+            format: Format::parse("markdown").unwrap(),
             sections: sections
                 .iter()
                 .map(|(path, text)| Section {
                     heading_path: path.iter().map(|h| (*h).to_owned()).collect(),
                     text: (*text).to_owned(),
+                    ..Section::default()
                 })
                 .collect(),
             metadata: serde_json::Map::new(),

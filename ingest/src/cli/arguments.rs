@@ -60,7 +60,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Paths {
-    /// Folders and files to ingest (.md .mdx .markdown .html .htm .txt .text); hidden and git-ignored files are left out
+    /// Folders and files to ingest; hidden and git-ignored files are left out
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
 }

@@ -43,7 +43,7 @@ impl Display {
             return Self::Lines { last: Standing::default() };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let documents = all.add(bar("documents read   "));
+        let documents = all.add(bar("files read       "));
         let chunks = all.add(bar("chunks embedded  "));
         Self::Bars { all, documents, chunks }
     }
@@ -58,8 +58,8 @@ impl Display {
     fn show(&mut self, now: Standing) {
         match self {
             Self::Bars { documents, chunks, .. } => {
-                documents.set_length(now.documents);
-                documents.set_position(now.documents_read);
+                documents.set_length(now.sources);
+                documents.set_position(now.sources_read);
                 chunks.set_length(now.chunks_cut);
                 chunks.set_position(now.chunks_written);
                 if now.sealing {
@@ -93,7 +93,7 @@ fn bar(name: &'static str) -> ProgressBar {
 }
 
 fn line(now: Standing) -> String {
-    let read = format!("{} of {} documents read", now.documents_read, now.documents);
+    let read = format!("{} of {} files read", now.sources_read, now.sources);
     let index = if now.sealing { ", building the index" } else { "" };
     if now.chunks_written == 0 {
         return format!("{read}, {} chunks{index}", now.chunks_cut);
@@ -107,11 +107,7 @@ mod tests {
 
     #[test]
     fn a_line_reads_alone() {
-        let now =
-            Standing { documents: 3, documents_read: 2, chunks_cut: 9, chunks_written: 4, sealing: true };
-        assert_eq!(
-            line(now),
-            "2 of 3 documents read, 4 of 9 chunks embedded and written, building the index"
-        );
+        let now = Standing { sources: 3, sources_read: 2, chunks_cut: 9, chunks_written: 4, sealing: true };
+        assert_eq!(line(now), "2 of 3 files read, 4 of 9 chunks embedded and written, building the index");
     }
 }

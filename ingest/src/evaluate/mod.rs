@@ -162,7 +162,8 @@ impl Evaluator {
         store.create(&manifest).await?;
         self.progress.begin(documents.len());
         for _ in &documents {
-            self.progress.read(1);
+            self.progress.cut(1);
+            self.progress.read();
         }
         // Texts of one length share a batch of the model without padding.
         documents.sort_by_key(|document| document.content.len());

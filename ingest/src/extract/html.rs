@@ -11,8 +11,8 @@ use html5ever::tokenizer::{
 };
 use serde_json::{Map, Value};
 
-use crate::extract::Document;
 use crate::extract::outline::Outline;
+use crate::extract::{Document, Input, Unreadable, decode};
 
 /// Longest metadata value in bytes: more is text, not metadata.
 const LONGEST_VALUE: usize = 1_024;
@@ -29,7 +29,11 @@ enum Scope {
 }
 
 /// Reads a whole page.
-pub(super) fn read(page: &str) -> Document {
+pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
+    Ok(page(&decode::html(input.bytes)?))
+}
+
+fn page(page: &str) -> Document {
     let mut reader = tokenized(page, Reader::new(Scope::Main, Outline::default()));
     for scope in [Scope::Body, Scope::All] {
         if !reader.found_text {
@@ -336,7 +340,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn sections(page: &str) -> (Option<String>, Vec<Section>) {
-        let document = read(page);
+        let document = super::page(page);
         let title = document.title.clone().unwrap_or_default();
         (document.title, document.outline.unwrap().finish(&title))
     }
@@ -371,7 +375,7 @@ mod tests {
 
     #[test]
     fn metadata_of_the_head_is_kept() {
-        let metadata = read("<html lang=de><meta name=Author content=' Ada '><p>x").metadata;
+        let metadata = page("<html lang=de><meta name=Author content=' Ada '><p>x").metadata;
         assert_eq!(Value::Object(metadata), serde_json::json!({"lang": "de", "author": "Ada"}));
     }
 
@@ -379,7 +383,7 @@ mod tests {
     fn deep_and_unclosed_nesting_costs_neither_stack_nor_time() {
         let begun = Instant::now();
         for tag in ["<div>", "<table><tr><td>", "<ul><li>", "<b><p>", "<main>", "<nav>", "<h1>", "<pre>"] {
-            read(&format!("{}deep", tag.repeat(100_000)));
+            page(&format!("{}deep", tag.repeat(100_000)));
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }

@@ -1,14 +1,22 @@
 //! Reads Markdown: `CommonMark` with tables, footnotes, task lists, front matter, embedded HTML and JSX.
 //! Never follows a link; link targets are dropped, since they are not what a reader sees.
 
+use std::path::Path;
+
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, MetadataBlockKind, Options, Parser, Tag, TagEnd};
 use serde_json::{Map, Value};
 
 use crate::extract::outline::Outline;
-use crate::extract::{Document, front_matter, html, jsx};
+use crate::extract::{Document, Input, Unreadable, decode, front_matter, html, jsx};
 
 /// Reads a document's text.
-pub(super) fn read(text: &str, is_mdx: bool) -> Document {
+pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
+    let is_mdx =
+        Path::new(input.name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mdx"));
+    Ok(parsed(&decode::text(input.bytes)?, is_mdx))
+}
+
+fn parsed(text: &str, is_mdx: bool) -> Document {
     let text = jsx::stripped(text, is_mdx);
     let mut reader = Reader::default();
     for event in Parser::new_ext(&text, options()) {
@@ -137,7 +145,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn sections(text: &str, is_mdx: bool) -> (Option<String>, Vec<Section>) {
-        let document = read(text, is_mdx);
+        let document = parsed(text, is_mdx);
         let title = document.title.clone().unwrap_or_default();
         (document.title, document.outline.unwrap().finish(&title))
     }
@@ -159,7 +167,7 @@ mod tests {
 
     #[test]
     fn front_matter_becomes_title_and_metadata() {
-        let document = read("---\ntitle: Plans\ntags: [a]\n---\n\nText.\n", false);
+        let document = parsed("---\ntitle: Plans\ntags: [a]\n---\n\nText.\n", false);
         assert_eq!(document.title.as_deref(), Some("Plans"));
         assert_eq!(Value::Object(document.metadata), serde_json::json!({"tags": ["a"]}));
     }
@@ -183,7 +191,7 @@ mod tests {
             format!("{}deep", "*a_ ".repeat(50_000)),
             "<div>\n\n".repeat(20_000),
         ] {
-            read(&text, true);
+            parsed(&text, true);
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }

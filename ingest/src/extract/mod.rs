@@ -1,62 +1,30 @@
 //! Reads documents: which files there are, and what text, headings and metadata are in them.
 //! Never cuts text to a size and never writes anything.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use lectern_schema::chunk::key;
-use lectern_schema::identifiers::DocumentId;
-use serde::Serialize;
+use lectern_schema::identifiers::{ContentHash, DocumentId};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::extract::decode::NotText;
+use crate::extract::format::{Format, Reader};
 
 mod decode;
+pub mod format;
 mod front_matter;
 mod html;
 mod jsx;
 mod markdown;
 mod outline;
+mod plain;
 pub mod source;
 
-/// A supported document format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Markdown, with or without JSX components.
-    Markdown,
-    /// A web page.
-    Html,
-    /// Plain text.
-    Text,
-}
-
-impl Format {
-    /// The format that a file's extension promises.
-    pub fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "md" | "mdx" | "markdown" => Some(Self::Markdown),
-            "html" | "htm" => Some(Self::Html),
-            "txt" | "text" => Some(Self::Text),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-            Self::Text => "text",
-        })
-    }
-}
-
-/// A file to be ingested as one document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A file to be ingested: one document in most formats, many in some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Name of the document.
+    /// Name of the document, or the beginning of the names of all documents in it.
     pub document_id: DocumentId,
     /// Where its bytes are.
     pub path: PathBuf,
@@ -65,7 +33,7 @@ pub struct Source {
 }
 
 /// What was read from a document.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Extracted {
     /// Name of the document.
     pub document_id: DocumentId,
@@ -80,12 +48,26 @@ pub struct Extracted {
 }
 
 /// Text under one heading.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// Headings above the text, outermost first, without the document's title.
     pub heading_path: Vec<String>,
     /// The text as light Markdown; plain text as it is.
     pub text: String,
+    /// Fields of this section alone that filters can name, such as its page.
+    pub metadata: Map<String, Value>,
+}
+
+/// One document of a source, or why it is left out.
+pub type Part = Result<Extracted, Unread>;
+
+/// A document that was found and not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Name of the document.
+    pub document_id: DocumentId,
+    /// Why, reading on after the name.
+    pub reason: String,
 }
 
 /// A document, or a file that should be one, that is not in the generation.
@@ -126,32 +108,24 @@ pub enum Unreadable {
     Empty,
 }
 
-/// Reads one document. Blocks while it reads the file.
-pub fn read(source: &Source, most_bytes: u64) -> Result<Extracted, Unreadable> {
-    let bytes = bounded_bytes(&source.path, most_bytes)?;
-    let document = match source.format {
-        Format::Markdown => {
-            let is_mdx =
-                source.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mdx"));
-            markdown::read(&decode::text(&bytes)?, is_mdx)
-        }
-        Format::Html => html::read(&decode::html(&bytes)?),
-        Format::Text => plain(&decode::text(&bytes)?),
-    };
-    let title = document.title.unwrap_or_else(|| file_name(&source.path));
-    let sections = document.outline.map_or(document.sections, |outline| outline.finish(&title));
-    if sections.is_empty() {
-        return Err(Unreadable::Empty);
-    }
-    let mut metadata = document.metadata;
-    metadata.insert(key::FORMAT.to_owned(), Value::from(source.format.to_string()));
-    Ok(Extracted {
-        document_id: source.document_id.clone(),
-        title,
-        format: source.format,
-        sections,
-        metadata,
-    })
+/// How documents are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Largest file that is read, in bytes.
+    pub max_file_bytes: u64,
+    /// Most bytes that the compressed parts of a file may have together when they are expanded.
+    pub max_expanded_bytes: u64,
+}
+
+/// What a format's reader is given.
+#[derive(Debug, Clone, Copy)]
+struct Input<'a> {
+    /// Name of the file, with its extension.
+    name: &'a str,
+    /// Its content.
+    bytes: &'a [u8],
+    /// How to read it.
+    settings: &'a Settings,
 }
 
 /// What a format's reader found.
@@ -163,14 +137,75 @@ struct Document {
     metadata: Map<String, Value>,
 }
 
-fn plain(text: &str) -> Document {
-    let text = text.trim();
-    let sections = if text.is_empty() {
-        Vec::new()
-    } else {
-        vec![Section { heading_path: Vec::new(), text: text.replace("\r\n", "\n") }]
+/// Takes the documents of a file that holds many: what each is called within the file (`None` when it is the file itself),
+/// and what it is.
+type Emit<'a> = dyn FnMut(Option<&str>, Result<Document, Unreadable>) + 'a;
+
+/// Reads all documents of a source, in their order, and hands them to `emit` one by one. Blocks while it reads.
+pub fn read(source: &Source, settings: &Settings, emit: &mut dyn FnMut(Part)) {
+    let unread = |error: &Unreadable| {
+        Err(Unread { document_id: source.document_id.clone(), reason: error.to_string() })
     };
-    Document { sections, ..Document::default() }
+    let bytes = match bounded_bytes(&source.path, settings.max_file_bytes) {
+        Ok(bytes) => bytes,
+        Err(error) => return emit(unread(&error)),
+    };
+    let name = file_name(&source.path);
+    let input = Input { name: &name, bytes: &bytes, settings };
+    match source.format.reader() {
+        Reader::One(read) => emit(part(source, &name, None, read(&input))),
+        Reader::Many(read) => {
+            let read = read(&input, &mut |within, document| emit(part(source, &name, within, document)));
+            if let Err(error) = read {
+                emit(unread(&error));
+            }
+        }
+    }
+}
+
+fn part(source: &Source, file: &str, within: Option<&str>, document: Result<Document, Unreadable>) -> Part {
+    let file_id = &source.document_id;
+    let document_id = within.map_or_else(|| file_id.clone(), |within| named_within(file_id, within));
+    let title = within.unwrap_or(file);
+    match document.and_then(|document| extracted(source.format, document_id.clone(), title, document)) {
+        Ok(extracted) => Ok(extracted),
+        Err(error) => Err(Unread { document_id, reason: error.to_string() }),
+    }
+}
+
+fn extracted(
+    format: Format,
+    document_id: DocumentId,
+    name: &str,
+    document: Document,
+) -> Result<Extracted, Unreadable> {
+    let title = document.title.unwrap_or_else(|| name.to_owned());
+    let sections = document.outline.map_or(document.sections, |outline| outline.finish(&title));
+    if sections.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    let mut metadata = document.metadata;
+    metadata.insert(key::FORMAT.to_owned(), Value::from(format.name()));
+    Ok(Extracted { document_id, title, format, sections, metadata })
+}
+
+/// The name of a document in a file of many: `mail.mbox#17`. What no name can hold becomes a space, and a name that is
+/// too long ends in the hash of all of it.
+fn named_within(file: &DocumentId, name: &str) -> DocumentId {
+    let plain: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let whole = format!("{file}#{plain}");
+    DocumentId::parse(&whole).unwrap_or_else(|_| shortened(file, &whole))
+}
+
+fn shortened(file: &DocumentId, whole: &str) -> DocumentId {
+    let hash = ContentHash::of(&[whole]).to_string();
+    let room = DocumentId::MAX_BYTES.saturating_sub(hash.len() + 1);
+    let mut end = room.min(whole.len());
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    let short = format!("{}~{hash}", whole.get(..end).unwrap_or_default());
+    DocumentId::parse(&short).unwrap_or_else(|_| file.clone())
 }
 
 fn bounded_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
@@ -197,7 +232,7 @@ fn file_name(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn extracted(name: &str, content: &[u8]) -> Result<Extracted, Unreadable> {
+    fn extracted(name: &str, content: &[u8]) -> Part {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -206,28 +241,32 @@ mod tests {
             format: Format::of(&path).unwrap(),
             path,
         };
-        read(&source, 1_000)
+        let mut parts = Vec::new();
+        let settings = Settings { max_file_bytes: 1_000, max_expanded_bytes: 10_000 };
+        read(&source, &settings, &mut |part| parts.push(part));
+        assert_eq!(parts.len(), 1);
+        parts.remove(0)
     }
 
     #[test]
     fn a_plain_text_is_one_section_titled_by_its_file() {
         let text = extracted("notes.TXT", b"  one\r\n\r\ntwo \n").unwrap();
-        assert_eq!((text.title.as_str(), text.format), ("notes.TXT", Format::Text));
-        assert_eq!(text.sections, [Section { heading_path: vec![], text: "one\n\ntwo".into() }]);
+        assert_eq!((text.title.as_str(), text.format), ("notes.TXT", Format::parse("text").unwrap()));
+        assert_eq!(
+            text.sections,
+            [Section { heading_path: vec![], text: "one\n\ntwo".into(), ..Section::default() }]
+        );
         assert_eq!(text.metadata["format"], "text");
     }
 
     #[test]
     fn what_cannot_be_ingested_has_a_reason() {
-        assert_eq!(extracted("a.md", b" \n ").unwrap_err().to_string(), "has no text in it");
+        assert_eq!(extracted("a.md", b" \n ").unwrap_err().reason, "has no text in it");
+        assert_eq!(extracted("a.html", b"<script>f()</script>").unwrap_err().reason, "has no text in it");
         assert_eq!(
-            extracted("a.html", b"<script>f()</script>").unwrap_err().to_string(),
-            "has no text in it"
-        );
-        assert_eq!(
-            extracted("a.txt", &[b'a'; 1_001]).unwrap_err().to_string(),
+            extracted("a.txt", &[b'a'; 1_001]).unwrap_err().reason,
             "has 1001 bytes, more than `ingest.max_file_bytes` = 1000"
         );
-        assert!(extracted("a.txt", b"\xFF").unwrap_err().to_string().starts_with("is not UTF-8 text"));
+        assert!(extracted("a.txt", b"\xFF").unwrap_err().reason.starts_with("is not UTF-8 text"));
     }
 }

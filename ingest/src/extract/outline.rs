@@ -254,7 +254,7 @@ impl Outline {
     fn end_section(&mut self) {
         let text = std::mem::take(&mut self.body);
         let heading_path = self.headings.iter().map(|(_, heading)| heading.clone()).collect();
-        self.sections.push(Section { heading_path, text });
+        self.sections.push(Section { heading_path, text, ..Section::default() });
         self.last_was_item = false;
     }
 }
@@ -312,7 +312,11 @@ mod tests {
     use super::*;
 
     fn section(path: &[&str], text: &str) -> Section {
-        Section { heading_path: path.iter().map(|h| (*h).to_owned()).collect(), text: text.to_owned() }
+        Section {
+            heading_path: path.iter().map(|h| (*h).to_owned()).collect(),
+            text: text.to_owned(),
+            ..Section::default()
+        }
     }
 
     fn heading(outline: &mut Outline, level: u8, text: &str) {

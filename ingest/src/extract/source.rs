@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use lectern_schema::identifiers::DocumentId;
 
-use crate::extract::{Format, Skipped, Source};
+use crate::extract::format::Format;
+use crate::extract::{Skipped, Source};
 
 /// What stands below the given paths.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ pub enum BadSource {
         second: PathBuf,
     },
     /// No document at all.
-    #[error("nothing to ingest in {}{}: supported are .md, .mdx, .markdown, .html, .htm, .txt and .text", shown(.paths), also(.unsupported))]
+    #[error("nothing to ingest in {}{}: supported are {}", shown(.paths), also(.unsupported), Format::extensions())]
     Nothing {
         /// The paths as they were given.
         paths: Vec<PathBuf>,

@@ -123,7 +123,7 @@ impl Ingest {
         Reader {
             cutter: self.cutter.clone(),
             bm25: Arc::clone(&self.encoder.bm25),
-            most_bytes: self.settings.max_file_bytes,
+            settings: self.settings.extraction(),
             readers: self.settings.readers.get(),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// How far a build has come.
 #[derive(Debug, Default)]
 pub struct Progress {
-    documents: AtomicU64,
-    documents_read: AtomicU64,
+    sources: AtomicU64,
+    sources_read: AtomicU64,
     chunks_cut: AtomicU64,
     chunks_written: AtomicU64,
     sealing: AtomicBool,
@@ -16,11 +16,11 @@ pub struct Progress {
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// Documents to read.
-    pub documents: u64,
-    /// Documents read and cut, or skipped.
-    pub documents_read: u64,
-    /// Chunks known so far; final once all documents are read.
+    /// Files to read.
+    pub sources: u64,
+    /// Files read and cut, or skipped.
+    pub sources_read: u64,
+    /// Chunks known so far; final once all files are read.
     pub chunks_cut: u64,
     /// Chunks in the store, vectors and all.
     pub chunks_written: u64,
@@ -32,20 +32,23 @@ impl Progress {
     /// The counters now.
     pub fn standing(&self) -> Standing {
         Standing {
-            documents: self.documents.load(Ordering::Relaxed),
-            documents_read: self.documents_read.load(Ordering::Relaxed),
+            sources: self.sources.load(Ordering::Relaxed),
+            sources_read: self.sources_read.load(Ordering::Relaxed),
             chunks_cut: self.chunks_cut.load(Ordering::Relaxed),
             chunks_written: self.chunks_written.load(Ordering::Relaxed),
             sealing: self.sealing.load(Ordering::Relaxed),
         }
     }
 
-    pub(crate) fn begin(&self, documents: usize) {
-        self.documents.store(count(documents), Ordering::Relaxed);
+    pub(crate) fn begin(&self, sources: usize) {
+        self.sources.store(count(sources), Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self, chunks: usize) {
-        self.documents_read.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn read(&self) {
+        self.sources_read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn cut(&self, chunks: usize) {
         self.chunks_cut.fetch_add(count(chunks), Ordering::Relaxed);
     }
 

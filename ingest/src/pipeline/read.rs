@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use lectern_schema::embedding::SparseVector;
-use lectern_schema::identifiers::ContentHash;
 use lectern_search::bm25::Bm25;
 use tokio::sync::mpsc;
 
 use crate::chunk::{Chunk, Cutter};
-use crate::extract::{self, Source};
+use crate::extract::{self, Part, Source, Unread};
 use crate::pipeline::error::BuildError;
 use crate::pipeline::plan::content_of;
-use crate::pipeline::progress::Progress;
+use crate::pipeline::progress::{Progress, count};
 use crate::registry::documents::{DocumentRecord, DocumentState};
 
 /// Chunks that move through the stages together: large enough that sorting by length pays and round trips do not count.
@@ -40,7 +39,7 @@ pub(super) struct Batch {
 pub(super) struct Reader {
     pub(super) cutter: Cutter,
     pub(super) bm25: Arc<Bm25>,
-    pub(super) most_bytes: u64,
+    pub(super) settings: extract::Settings,
     pub(super) readers: usize,
 }
 
@@ -63,49 +62,59 @@ impl Reader {
         let mut batch = Batch::default();
         let mut took = Duration::ZERO;
         while let Some(cut) = cuts.next().await {
-            let cut = cut?;
-            took += cut.took;
-            progress.read(cut.drafts.len());
-            for draft in cut.drafts {
-                batch.drafts.push(draft);
-                if batch.drafts.len() >= BATCH_CHUNKS {
-                    send(&batches, std::mem::take(&mut batch)).await?;
+            for cut in cut? {
+                took += cut.took;
+                progress.cut(cut.drafts.len());
+                for draft in cut.drafts {
+                    batch.drafts.push(draft);
+                    if batch.drafts.len() >= BATCH_CHUNKS {
+                        send(&batches, std::mem::take(&mut batch)).await?;
+                    }
                 }
+                batch.documents.push(cut.record);
             }
-            batch.documents.push(cut.record);
+            progress.read();
         }
         send(&batches, batch).await?;
         Ok(took)
     }
 
-    async fn cut(&self, source: Source) -> Result<Cut, BuildError> {
+    async fn cut(&self, source: Source) -> Result<Vec<Cut>, BuildError> {
         let reader = self.clone();
         let reading = tokio::task::spawn_blocking(move || reader.cut_now(&source));
         reading.await.map_err(BuildError::Panicked)
     }
 
-    fn cut_now(&self, source: &Source) -> Cut {
-        let begun = Instant::now();
-        let (drafts, content_hash, state) = match extract::read(source, self.most_bytes) {
-            Ok(document) => self.drafts(&self.cutter.cut(&document)),
-            Err(error) => (Vec::new(), None, DocumentState::Skipped { reason: error.to_string() }),
+    fn cut_now(&self, source: &Source) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        let mut begun = Instant::now();
+        extract::read(source, &self.settings, &mut |part| {
+            cuts.push(self.cut_part(part, begun));
+            begun = Instant::now();
+        });
+        cuts
+    }
+
+    fn cut_part(&self, part: Part, begun: Instant) -> Cut {
+        let (document_id, drafts, content_hash, state) = match part {
+            Ok(document) => {
+                let chunks = self.cutter.cut(&document);
+                let drafts = self.drafts(&chunks);
+                let state = DocumentState::Ingested { chunks: count(drafts.len()) };
+                (document.document_id, drafts, Some(content_of(&chunks)), state)
+            }
+            Err(Unread { document_id, reason }) => {
+                (document_id, Vec::new(), None, DocumentState::Skipped { reason })
+            }
         };
-        let record = DocumentRecord {
-            document_id: source.document_id.clone(),
-            uri: source.document_id.to_string(),
-            content_hash,
-            state,
-        };
+        let record = DocumentRecord { uri: document_id.to_string(), document_id, content_hash, state };
         Cut { record, drafts, took: begun.elapsed() }
     }
 
-    fn drafts(&self, chunks: &[Chunk]) -> (Vec<Draft>, Option<ContentHash>, DocumentState) {
-        let drafts: Vec<Draft> = chunks
-            .iter()
-            .map(|chunk| Draft { chunk: chunk.clone(), sparse: self.bm25.document(&chunk.embedded) })
-            .collect();
-        let chunks_in_it = crate::pipeline::progress::count(drafts.len());
-        (drafts, Some(content_of(chunks)), DocumentState::Ingested { chunks: chunks_in_it })
+    fn drafts(&self, chunks: &[Chunk]) -> Vec<Draft> {
+        let draft =
+            |chunk: &Chunk| Draft { chunk: chunk.clone(), sparse: self.bm25.document(&chunk.embedded) };
+        chunks.iter().map(draft).collect()
     }
 }
 
