@@ -1,8 +1,9 @@
 //! The `ingest` section of the configuration, and the reading of all sections that the ingest needs.
 //! Never changes a setting: what does not fit is refused.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
+use std::time::Duration;
 
 use lectern_boot::config::{Faults, Loader};
 use lectern_boot::database::SqlSection;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use crate::extract::Settings;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
+use crate::reading::Limits;
 
 /// Sections of the same file that only the server reads.
 const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];
@@ -67,6 +69,10 @@ pub struct IngestSection {
     pub max_expanded_bytes: u64,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
+    /// Seconds that reading a file may take until its first document, and then until each next one.
+    pub extract_seconds: NonZeroU64,
+    /// Memory that reading a file may take, in MiB.
+    pub extract_mib: NonZeroU64,
     /// Seconds that the embedder may take for a batch of chunks, all tries together.
     pub embed_seconds: NonZeroUsize,
     /// Superseded generations that `prune` keeps, to roll back to.
@@ -82,6 +88,11 @@ impl IngestSection {
     /// How documents are read.
     pub fn extraction(&self) -> Settings {
         Settings { max_file_bytes: self.max_file_bytes, max_expanded_bytes: self.max_expanded_bytes }
+    }
+
+    /// What the readers of documents may take.
+    pub fn reading(&self) -> Limits {
+        Limits { patience: Duration::from_secs(self.extract_seconds.get()), mib: self.extract_mib.get() }
     }
 
     fn faults(&self) -> Vec<(&'static str, String)> {
@@ -113,6 +124,8 @@ impl Default for IngestSection {
             // Ten times what real documents expand to; a bomb expands a thousandfold.
             max_expanded_bytes: 256 * 1024 * 1024,
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
+            extract_seconds: NonZeroU64::new(30).unwrap_or(NonZeroU64::MIN),
+            extract_mib: NonZeroU64::new(256).unwrap_or(NonZeroU64::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
             least_percent: Percent::default(),

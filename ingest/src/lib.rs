@@ -8,5 +8,6 @@ pub mod evaluate;
 pub mod extract;
 pub mod lifecycle;
 pub mod pipeline;
+pub mod reading;
 pub mod registry;
 pub mod store;

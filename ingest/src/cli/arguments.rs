@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::query::Mode;
 
+use crate::reading::COMMAND;
+
 /// Turns folders of documents into a searchable generation and publishes it.
 ///
 /// Settings come from built-in defaults, then the configuration file, then environment variables such as
@@ -18,7 +20,16 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) common: Common,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Entry,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Entry {
+    #[command(flatten)]
+    Asked(Command),
+    /// Read documents for the program that started this one
+    #[command(name = COMMAND, hide = true)]
+    ReadDocuments,
 }
 
 #[derive(Debug, Args)]

@@ -154,7 +154,10 @@ impl Sources {
             return;
         };
         match document_id(root, path) {
-            Ok(document_id) => self.documents.push(Source { document_id, path: path.to_owned(), format }),
+            Ok(document_id) => {
+                let uri = document_id.to_string();
+                self.documents.push(Source { document_id, uri, path: path.to_owned(), format });
+            }
             Err(reason) => self.skipped.push(Skipped::new(path.display().to_string(), &reason)),
         }
     }

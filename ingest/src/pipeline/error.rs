@@ -4,6 +4,7 @@ use lectern_models::error::ModelError;
 use lectern_schema::embedding::BadVector;
 
 use crate::extract::source::BadSource;
+use crate::reading::CannotStart;
 use crate::registry::error::RegistryError;
 use crate::store::StoreError;
 
@@ -48,6 +49,9 @@ pub enum BuildError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// No reader could be started.
+    #[error(transparent)]
+    Readers(#[from] CannotStart),
     /// A reader broke down.
     #[error("reading a document broke down: this is a bug, please report it with the log")]
     Panicked(#[source] tokio::task::JoinError),
