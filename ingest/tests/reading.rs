@@ -1,5 +1,5 @@
 //! Readers as processes: the real one within its limits, and made-up ones that misbehave in every way.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use lectern_schema::identifiers::DocumentId;
 use tempfile::TempDir;
 
 const INGEST: &str = env!("CARGO_BIN_EXE_lectern-ingest");
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn reader(program: Program, limits: Limits) -> DocumentReader {
     let settings = Settings { max_file_bytes: 64 << 20, max_expanded_bytes: 64 << 20 };

@@ -1,9 +1,13 @@
 //! Reads files one after the other in a reader process, and starts a fresh one whenever a file has spoilt it.
 //! Never fails for what is in a file: that is a reason for leaving it out.
 
+use crate::causes::in_one_line;
 use crate::extract::{Part, Settings, Source, Unread};
 use crate::reading::process::{Broken, Process};
 use crate::reading::{CannotStart, Limits, Program};
+
+/// Times that a process is started before that is given up: a system short of memory may kill one that has done nothing.
+const TRIES_TO_START: usize = 3;
 
 /// Reads files; starts its process when it is first needed.
 #[derive(Debug)]
@@ -68,7 +72,20 @@ impl DocumentReader {
     fn ready(&mut self) -> Result<Used, CannotStart> {
         match self.process.take() {
             Some(used) => Ok(used),
-            None => Ok(Used { process: Process::start(&self.program, self.limits)?, before: false }),
+            None => Ok(Used { process: self.start()?, before: false }),
+        }
+    }
+
+    fn start(&self) -> Result<Process, CannotStart> {
+        let mut left = TRIES_TO_START;
+        loop {
+            left -= 1;
+            match Process::start(&self.program, self.limits) {
+                Err(error) if left > 0 => {
+                    tracing::warn!(error = %in_one_line(&error), "reader is started again")
+                }
+                ended => return ended,
+            }
         }
     }
 }
