@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::evaluate::Evaluator;
 use crate::extract::source::{self, Sources};
 use crate::lifecycle::gate::Verdict;
-use crate::lifecycle::lease::Holder;
+use crate::lifecycle::lease::{Holder, Lease};
 use crate::lifecycle::prune::{Fate, Retention};
 use crate::lifecycle::publish::{Published, Reason, Terms};
 use crate::lifecycle::shelf::{Listed, Shelf};
@@ -59,7 +59,7 @@ impl Session {
     async fn run(&self, paths: Vec<PathBuf>, force: &Force) -> Result<Outcome, CommandError> {
         let terms = self.terms(force)?;
         let parts = self.parts().await?;
-        let built = self.built(&parts, paths).await?;
+        let (built, lease) = self.built(&parts, paths).await?;
         let generation = &built.manifest.generation;
         let published = parts.lifecycle().publish(generation, &terms).await;
         let ended = match &published {
@@ -68,6 +68,7 @@ impl Session {
             Err(_) => RunOutcome::Built,
         };
         parts.finish(&built, ended).await?;
+        lease.release().await;
         match published {
             Ok(published) => Ok(ran(&built, &published)),
             Err(LifecycleError::Gated { generation, verdicts }) => {
@@ -92,8 +93,9 @@ impl Session {
 
     async fn build(&self, paths: Vec<PathBuf>) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
-        let built = self.built(&parts, paths).await?;
+        let (built, lease) = self.built(&parts, paths).await?;
         parts.finish(&built, RunOutcome::Built).await?;
+        lease.release().await;
         Ok(Outcome {
             exit: exit(&built),
             text: text::report(&built.report),
@@ -101,7 +103,7 @@ impl Session {
         })
     }
 
-    async fn built(&self, parts: &Parts, paths: Vec<PathBuf>) -> Result<Built, CommandError> {
+    async fn built(&self, parts: &Parts, paths: Vec<PathBuf>) -> Result<(Built, Lease), CommandError> {
         // The folders come first: who mistyped one should not wait for a model.
         let sources = found(paths).await?;
         let ingest = parts.ingest(self).await?;
@@ -282,6 +284,7 @@ fn shelf_json(shelf: &Shelf) -> Value {
             "chunks": counts.map(|counts| counts.chunks),
             "age_s": listed.age(shelf.read_at).as_secs(),
             "fingerprint": listed.fingerprint(),
+            "content": listed.record.as_ref().and_then(|record| record.content.as_ref()),
             "holder": listed.holder,
         })
     };

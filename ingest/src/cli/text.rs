@@ -19,6 +19,9 @@ const SKIPPED_SHOWN: usize = 20;
 
 pub(super) fn report(report: &Report) -> String {
     let built = report.generation.as_ref().map_or_else(String::new, |name| format!("built {name}\n"));
+    let resumed = report.resumed.map_or_else(String::new, |documents| {
+        format!("went on with an interrupted build, in which {documents} documents were written already\n")
+    });
     let content = format!(
         "{} documents ({}), {} chunks: {} embedded, {} reused\n",
         report.documents,
@@ -35,7 +38,7 @@ pub(super) fn report(report: &Report) -> String {
         seconds(report.times.write_ms),
         seconds(report.times.seal_ms)
     );
-    built + &content + &times + &left_out(&report.skipped, &report.unsupported)
+    built + &resumed + &content + &times + &left_out(&report.skipped, &report.unsupported)
 }
 
 pub(super) fn forecast(forecast: &Forecast) -> String {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::causes::in_one_line;
+use crate::lifecycle::process;
 use crate::registry::Registry;
 use crate::registry::error::RegistryError;
 use crate::registry::leases::{Holding, LeaseName, LeaseToken};
@@ -48,8 +49,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes a lease for [`LEASE_LENGTH`] at a time. Waits for the lease of a holder that has died to end, at most twice
-    /// its length; fails with `Held` as soon as the holder is seen to be alive, which is when it renews.
+    /// Takes a lease for [`LEASE_LENGTH`] at a time, at once from a holder that is seen to have died on this machine. Waits
+    /// for the lease of one that died elsewhere to end, at most twice its length; fails with `Held` as soon as the holder
+    /// is seen to be alive, which is when it renews.
     pub async fn take(registry: &Registry, name: LeaseName, holder: &Holder) -> Result<Self, RegistryError> {
         Self::take_for(registry, name, holder, LEASE_LENGTH).await
     }
@@ -131,7 +133,7 @@ impl Lease {
 enum Attempt {
     Taken(LeaseToken),
     Held(Holding),
-    /// It was held when we tried and free when we asked by whom: try again.
+    /// It was held when we tried, and is free now: try again.
     Released,
 }
 
@@ -143,9 +145,18 @@ async fn attempt(
 ) -> Result<Attempt, RegistryError> {
     let now = registry.now().await?;
     if let Some(token) = registry.take_lease(name, holder.as_str(), now, length).await? {
+        if let Some(signature) = process::signature() {
+            registry.sign_lease(name, token, &signature).await?;
+        }
         return Ok(Attempt::Taken(token));
     }
-    Ok(registry.lease_holder(name, now).await?.map_or(Attempt::Released, Attempt::Held))
+    let Some(found) = registry.lease_holder(name, now).await? else { return Ok(Attempt::Released) };
+    if found.process.as_deref().is_some_and(process::has_died) {
+        tracing::info!(%name, holder = %found.holder, "lease of a dead process ended");
+        registry.release_lease(name, found.token).await?;
+        return Ok(Attempt::Released);
+    }
+    Ok(Attempt::Held(found))
 }
 
 fn held(name: LeaseName, holding: Holding) -> RegistryError {

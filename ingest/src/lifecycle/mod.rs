@@ -15,6 +15,8 @@ use crate::store::{StoreError, WriteStore};
 
 pub mod gate;
 pub mod lease;
+mod leftover;
+mod process;
 pub mod prune;
 pub mod publish;
 pub mod rollback;

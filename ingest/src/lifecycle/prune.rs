@@ -102,7 +102,7 @@ impl Lifecycle {
     }
 
     /// Records what a crash may have lost: that a generation is gone from the store, or live no more.
-    async fn settle_accounts(&self, listing: &Shelf) -> Result<(), LifecycleError> {
+    pub(super) async fn settle_accounts(&self, listing: &Shelf) -> Result<(), LifecycleError> {
         for record in self.registry.generations(&listing.alias).await? {
             let generation = &record.generation;
             let stored =
@@ -120,7 +120,7 @@ impl Lifecycle {
     }
 
     /// Deletes one generation under its own lease, so that no build can resume it meanwhile.
-    async fn delete(&self, generation: &GenerationId) -> Result<Fate, LifecycleError> {
+    pub(super) async fn delete(&self, generation: &GenerationId) -> Result<Fate, LifecycleError> {
         let name = LeaseName::of_generation(generation);
         let lease = match Lease::take_now(&self.registry, name, &self.holder).await {
             Ok(lease) => lease,

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use lectern_models::embedder::Embedder;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::embedding::DenseVector;
-use lectern_schema::identifiers::ContentHash;
+use lectern_schema::identifiers::{ContentHash, DocumentId};
 use tokio::sync::mpsc;
 
 use crate::extract::Skipped;
@@ -30,6 +31,8 @@ pub(super) struct Embedded {
     pub(super) points: Vec<Point>,
     pub(super) documents: Vec<DocumentRecord>,
     pub(super) skipped: Vec<Skipped>,
+    /// Documents of which an interrupted build wrote something that must go before this batch is written.
+    pub(super) stale: Vec<DocumentId>,
     /// Chunks whose vector was computed; those of all others were known.
     pub(super) computed: usize,
 }
@@ -70,7 +73,8 @@ impl Vectors {
         let (vectors, computed) = self.of(&texts).await?;
         let points =
             batch.drafts.into_iter().map(|draft| point(draft, &vectors)).collect::<Result<_, _>>()?;
-        Ok(Embedded { points, documents: batch.documents, skipped: batch.skipped, computed })
+        let Batch { documents, skipped, stale, .. } = batch;
+        Ok(Embedded { points, documents, skipped, stale, computed })
     }
 
     /// One vector per text, and how many of them were not known.
@@ -87,31 +91,47 @@ impl Vectors {
             .collect();
         // Texts of one length share a batch of the model without padding.
         unknown.sort_by_key(|(hash, text)| (text.len(), *hash));
-        let computed = self.computed(&unknown).await?;
-        self.registry.cache_vectors(&self.digest, &computed).await?;
-        vectors.extend(computed);
+        let calls: Vec<Vec<(ContentHash, String)>> = unknown
+            .chunks(self.embedder.batch().get())
+            .map(|call| call.iter().map(|(hash, text)| ((*hash).clone(), (*text).to_owned())).collect())
+            .collect();
+        let mut computed = stream::iter(calls)
+            .map(|call| self.remembered(call))
+            .buffer_unordered(self.embedder.width().saturating_add(1));
+        while let Some(call) = computed.try_next().await? {
+            vectors.extend(call);
+        }
         Ok((vectors, unknown.len()))
+    }
+
+    /// Computes the vectors of one call and caches them at once: what a killed process takes along is only what was on its
+    /// way.
+    async fn remembered(
+        &self,
+        unknown: Vec<(ContentHash, String)>,
+    ) -> Result<Vec<(ContentHash, DenseVector)>, BuildError> {
+        let computed = self.computed(unknown).await?;
+        self.registry.cache_vectors(&self.digest, &computed).await?;
+        Ok(computed)
     }
 
     async fn computed(
         &self,
-        unknown: &[(&ContentHash, &str)],
+        unknown: Vec<(ContentHash, String)>,
     ) -> Result<Vec<(ContentHash, DenseVector)>, BuildError> {
-        if unknown.is_empty() {
-            return Ok(Vec::new());
-        }
-        let elements = self.patiently(unknown.iter().map(|(_, text)| (*text).to_owned()).collect()).await?;
-        if elements.len() != unknown.len() {
-            return Err(BuildError::VectorCount { texts: unknown.len(), vectors: elements.len() });
+        let (hashes, texts): (Vec<ContentHash>, Vec<String>) = unknown.into_iter().unzip();
+        let elements = self.patiently(texts).await?;
+        if elements.len() != hashes.len() {
+            return Err(BuildError::VectorCount { texts: hashes.len(), vectors: elements.len() });
         }
         let dimension = self.embedder.identity().dimension;
-        let mut computed = Vec::with_capacity(unknown.len());
-        for ((hash, _), elements) in unknown.iter().zip(elements) {
+        let mut computed = Vec::with_capacity(hashes.len());
+        for (hash, elements) in hashes.into_iter().zip(elements) {
             let vector = DenseVector::parse(elements)?;
             if u32::try_from(vector.dimension()) != Ok(dimension) {
                 return Err(BuildError::Dimension { configured: dimension, found: vector.dimension() });
             }
-            computed.push(((*hash).clone(), vector));
+            computed.push((hash, vector));
         }
         Ok(computed)
     }

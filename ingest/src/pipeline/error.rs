@@ -4,6 +4,7 @@ use lectern_models::error::ModelError;
 use lectern_schema::embedding::BadVector;
 
 use crate::extract::source::BadSource;
+use crate::lifecycle::LifecycleError;
 use crate::reading::CannotStart;
 use crate::registry::error::RegistryError;
 use crate::store::StoreError;
@@ -49,6 +50,9 @@ pub enum BuildError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// What an interrupted build left behind could not be looked through.
+    #[error(transparent)]
+    Leftover(#[from] LifecycleError),
     /// No reader could be started.
     #[error(transparent)]
     Readers(#[from] CannotStart),

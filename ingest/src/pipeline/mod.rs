@@ -23,6 +23,7 @@ use crate::registry::Registry;
 use crate::registry::embeddings::EmbeddingDigest;
 use crate::store::WriteStore;
 
+mod begin;
 pub mod build;
 pub(crate) mod embed;
 pub mod error;
@@ -31,6 +32,8 @@ pub mod plan;
 pub mod progress;
 mod read;
 pub mod report;
+mod resume;
+mod write;
 
 /// How text becomes vectors: the configured model and BM25.
 #[derive(Debug, Clone)]

@@ -51,8 +51,8 @@ pub struct Content {
 impl Content {
     /// Notes the document's next chunk.
     pub fn add(&mut self, chunk: &Chunk) {
-        let metadata = serde_json::to_string(&chunk.payload.metadata).unwrap_or_default();
-        self.parts.extend([chunk.payload.content_hash.to_string(), metadata]);
+        let payload = serde_json::to_string(&chunk.payload).unwrap_or_default();
+        self.parts.push(ContentHash::of(&[&payload]).to_string());
     }
 
     /// The hash of it, once all chunks are noted.

@@ -44,6 +44,8 @@ pub(super) struct Batch {
     pub(super) documents: Vec<DocumentRecord>,
     /// What is left out although a document of the same name is not.
     pub(super) skipped: Vec<Skipped>,
+    /// Documents of which an interrupted build wrote something that must go before this batch is written.
+    pub(super) stale: Vec<DocumentId>,
 }
 
 /// Reads documents.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lectern_schema::identifiers::GenerationId;
+use lectern_schema::identifiers::{ContentHash, GenerationId};
 use serde::Serialize;
 
 use crate::extract::Skipped;
@@ -51,7 +51,11 @@ pub struct Report {
     pub reused: u64,
     /// Chunks whose vector was computed.
     pub embedded: u64,
-    /// How the documents differ from those of the run before.
+    /// Documents that an interrupted build had written into this generation already; `None` when it was begun anew.
+    pub resumed: Option<u64>,
+    /// Digest of what is in it: the same for the same content, however it was built.
+    pub content: Option<ContentHash>,
+    /// How the documents differ from those of the run before, which after an interruption is the interrupted one.
     pub changes: Changes,
     /// Documents left out.
     pub skipped: Vec<Skipped>,

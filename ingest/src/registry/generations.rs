@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use lectern_schema::fingerprint::Fingerprint;
 use lectern_schema::generation::{Counts, Manifest};
-use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_schema::identifiers::{AliasName, ContentHash, GenerationId};
 
 use crate::registry::embeddings::EmbeddingDigest;
 use crate::registry::error::RegistryError;
@@ -52,6 +52,8 @@ pub struct GenerationRecord {
     pub fingerprint: String,
     /// Its counts, once it was whole.
     pub counts: Option<Counts>,
+    /// Digest of what it holds, once it was whole; `None` when it is not known.
+    pub content: Option<ContentHash>,
     /// When its build began.
     pub begun_at: Timestamp,
     /// When it became whole.
@@ -69,6 +71,7 @@ struct Row {
     fingerprint: String,
     documents: Option<i64>,
     chunks: Option<i64>,
+    content: Option<String>,
     begun_at: i64,
     built_at: Option<i64>,
     published_at: Option<i64>,
@@ -76,6 +79,44 @@ struct Row {
 }
 
 impl Registry {
+    /// Announces a generation that is about to be created, unless it is known already. Tells whether it was not.
+    pub async fn announce_generation(
+        &self,
+        generation: &GenerationId,
+        fingerprint: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<bool, RegistryError> {
+        const ANNOUNCE: &str = "
+            INSERT INTO generations (generation, alias, state, fingerprint, embedding, begun_at)
+            VALUES ($1, $2, 'staging', $3, $4, $5)
+            ON CONFLICT (generation) DO NOTHING";
+        let announcing = sqlx::query(ANNOUNCE)
+            .bind(generation.as_str())
+            .bind(generation.alias().as_str())
+            .bind(fingerprint.digest())
+            .bind(EmbeddingDigest::of(&fingerprint.encoding.embedding).as_str().to_owned())
+            .bind(now.as_millisecond());
+        Ok(self.bounded(announcing.execute(&self.pool)).await?.rows_affected() == 1)
+    }
+
+    /// Takes back the announcement of a generation whose name was taken in the store.
+    pub async fn withdraw_generation(&self, generation: &GenerationId) -> Result<(), RegistryError> {
+        const WITHDRAW: &str = "DELETE FROM generations WHERE generation = $1 AND state = 'staging'";
+        let withdrawing = sqlx::query(WITHDRAW).bind(generation.as_str());
+        self.bounded(withdrawing.execute(&self.pool)).await.map(drop)
+    }
+
+    /// Remembers the digest of what a generation holds.
+    pub async fn set_content(
+        &self,
+        generation: &GenerationId,
+        content: &ContentHash,
+    ) -> Result<(), RegistryError> {
+        const SET_CONTENT: &str = "UPDATE generations SET content = $2 WHERE generation = $1";
+        let setting = sqlx::query(SET_CONTENT).bind(generation.as_str()).bind(content.as_str());
+        self.bounded(setting.execute(&self.pool)).await.map(drop)
+    }
+
     /// Remembers that a build of `generation` begins, or begins again.
     pub async fn begin_generation(
         &self,
@@ -126,8 +167,10 @@ impl Registry {
         self.set_state(generation, GenerationState::Failed).await
     }
 
-    /// Remembers that a generation is no longer in the store.
+    /// Remembers that a generation is no longer in the store, and forgets what was in it.
     pub async fn delete_generation(&self, generation: &GenerationId) -> Result<(), RegistryError> {
+        const EMPTY: &str = "DELETE FROM generation_documents WHERE generation = $1";
+        self.bounded(sqlx::query(EMPTY).bind(generation.as_str()).execute(&self.pool)).await?;
         self.set_state(generation, GenerationState::Deleted).await
     }
 
@@ -165,7 +208,7 @@ impl Registry {
     /// All generations of `alias` that were ever begun, oldest first.
     pub async fn generations(&self, alias: &AliasName) -> Result<Vec<GenerationRecord>, RegistryError> {
         const OF_ALIAS: &str = "
-            SELECT generation, state, fingerprint, documents, chunks,
+            SELECT generation, state, fingerprint, documents, chunks, content,
                    begun_at, built_at, published_at, superseded_at
             FROM generations WHERE alias = $1";
         let asking = sqlx::query_as::<_, Row>(OF_ALIAS).bind(alias.as_str());
@@ -184,11 +227,13 @@ impl Registry {
                 chunks: self.count("a generation's chunks", chunks)?,
             })
         });
+        let content = row.content.as_deref().map(ContentHash::parse).transpose();
         Ok(GenerationRecord {
             generation: self.read("a generation's name", GenerationId::parse(&row.generation))?,
             state: GenerationState::parse(&row.state).ok_or_else(unknown)?,
             fingerprint: row.fingerprint,
             counts: counts.transpose()?,
+            content: self.read("a generation's digest", content)?,
             begun_at: self.time("a generation's beginning", row.begun_at)?,
             built_at: self.optional_time("a generation's completion", row.built_at)?,
             published_at: self.optional_time("a generation's publication", row.published_at)?,

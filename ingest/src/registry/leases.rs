@@ -49,6 +49,18 @@ pub struct Holding {
     pub holder: String,
     /// When the lease ends.
     pub until: Timestamp,
+    /// Which taking of the lease it is.
+    pub token: LeaseToken,
+    /// The holder's process, as it signed; `None` when it did not.
+    pub process: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    holder: String,
+    expires_at: i64,
+    token: String,
+    process: Option<String>,
 }
 
 impl Registry {
@@ -63,7 +75,7 @@ impl Registry {
         const TAKE: &str = "
             INSERT INTO leases (name, token, holder, expires_at) VALUES ($1, $2, $3, $4)
             ON CONFLICT (name) DO UPDATE
-            SET token = excluded.token, holder = excluded.holder, expires_at = excluded.expires_at
+            SET token = excluded.token, holder = excluded.holder, expires_at = excluded.expires_at, process = NULL
             WHERE leases.expires_at <= $5";
         let token = LeaseToken(Uuid::now_v7());
         let taking = sqlx::query(TAKE)
@@ -74,6 +86,18 @@ impl Registry {
             .bind(now.as_millisecond());
         let rows = self.bounded(taking.execute(&self.pool)).await?.rows_affected();
         Ok((rows == 1).then_some(token))
+    }
+
+    /// Signs a lease with the process that holds it.
+    pub async fn sign_lease(
+        &self,
+        name: &LeaseName,
+        token: LeaseToken,
+        process: &str,
+    ) -> Result<(), RegistryError> {
+        const SIGN: &str = "UPDATE leases SET process = $3 WHERE name = $1 AND token = $2";
+        let signing = sqlx::query(SIGN).bind(name.as_str()).bind(token.0.to_string()).bind(process);
+        self.bounded(signing.execute(&self.pool)).await.map(drop)
     }
 
     /// Prolongs a lease until `length` after `now`, even one that has run out, as long as nobody else has taken it.
@@ -104,13 +128,20 @@ impl Registry {
         name: &LeaseName,
         now: Timestamp,
     ) -> Result<Option<Holding>, RegistryError> {
-        const HOLDER: &str = "SELECT holder, expires_at FROM leases WHERE name = $1 AND expires_at > $2";
-        let asking =
-            sqlx::query_as::<_, (String, i64)>(HOLDER).bind(name.as_str()).bind(now.as_millisecond());
+        const HOLDER: &str = "
+            SELECT holder, expires_at, token, process FROM leases WHERE name = $1 AND expires_at > $2";
+        let asking = sqlx::query_as::<_, Row>(HOLDER).bind(name.as_str()).bind(now.as_millisecond());
         let found = self.bounded(asking.fetch_optional(&self.pool)).await?;
-        found
-            .map(|(holder, until)| Ok(Holding { holder, until: self.time("a lease's end", until)? }))
-            .transpose()
+        found.map(|row| self.holding(row)).transpose()
+    }
+
+    fn holding(&self, row: Row) -> Result<Holding, RegistryError> {
+        Ok(Holding {
+            holder: row.holder,
+            until: self.time("a lease's end", row.expires_at)?,
+            token: LeaseToken(self.read("a lease's token", Uuid::parse_str(&row.token))?),
+            process: row.process,
+        })
     }
 }
 

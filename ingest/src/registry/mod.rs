@@ -18,6 +18,7 @@ pub mod generations;
 pub mod leases;
 pub mod publications;
 pub mod runs;
+pub mod written;
 
 /// Longest wait for one statement or one small transaction; the sessions' own limits are below it and end first.
 const WORK_BOUND: Duration = Duration::from_mins(1);

@@ -153,6 +153,32 @@ impl Registry {
         self.bounded(finishing.execute(&self.pool)).await.map(drop)
     }
 
+    /// The generations that runs for `alias` have begun and not reported on: each run is under way, or its process died.
+    pub async fn unreported_generations(
+        &self,
+        alias: &AliasName,
+    ) -> Result<Vec<GenerationId>, RegistryError> {
+        const UNREPORTED: &str = "
+            SELECT generation FROM runs
+            WHERE alias = $1 AND outcome = 'running' AND generation IS NOT NULL";
+        let asking = sqlx::query_scalar::<_, String>(UNREPORTED).bind(alias.as_str());
+        let names = self.bounded(asking.fetch_all(&self.pool)).await?;
+        names.iter().map(|name| self.read("a run's generation", GenerationId::parse(name))).collect()
+    }
+
+    /// Remembers that the runs which built `generation` have died, except those that reported their end.
+    pub async fn bury_runs(&self, generation: &GenerationId, now: Timestamp) -> Result<(), RegistryError> {
+        const BURY: &str = "
+            UPDATE runs SET outcome = 'failed', finished_at = $2, report = $3
+            WHERE generation = $1 AND outcome = 'running'";
+        let report = serde_json::json!({ "error": "the process ended before the run did" });
+        let burying = sqlx::query(BURY)
+            .bind(generation.as_str())
+            .bind(now.as_millisecond())
+            .bind(report.to_string());
+        self.bounded(burying.execute(&self.pool)).await.map(drop)
+    }
+
     /// The last `limit` runs for `alias`, newest first.
     pub async fn runs(&self, alias: &AliasName, limit: u32) -> Result<Vec<Run>, RegistryError> {
         const NEWEST: &str = "

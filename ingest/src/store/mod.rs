@@ -1,6 +1,7 @@
 //! Writes generations and moves aliases, in the embedded store and in Qdrant: the only code of Lectern that does.
 //! Never decides what is written or when an alias may move.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use futures::future::BoxFuture;
 use lectern_schema::chunk::ChunkPayload;
 use lectern_schema::embedding::{DenseVector, SparseVector};
 use lectern_schema::generation::{Counts, Manifest};
-use lectern_schema::identifiers::{AliasName, ChunkId, GenerationId};
+use lectern_schema::identifiers::{AliasName, ChunkId, DocumentId, GenerationId};
 use lectern_search::config::{BadStore, StoreKind, StoreSection};
 
 use crate::store::embedded::EmbeddedStore;
@@ -51,6 +52,22 @@ pub trait WriteStore: Debug + Send + Sync {
         points: Vec<Point>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Waits until all that was written into a staging generation outlives the process that wrote it.
+    fn flush<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// How many chunks of which documents a staging generation holds.
+    fn documents<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<BTreeMap<DocumentId, u64>, StoreError>>;
+
+    /// Deletes all chunks of these documents from a staging generation; one that is not there is no error.
+    fn delete_documents<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        documents: &'a [DocumentId],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Waits until all writes are durable and the index is built, then compares the store's own count of points with
     /// `counts.chunks` (`Torn` when they differ), and marks the generation complete. The last step of a build.
     fn seal<'a>(
@@ -75,6 +92,15 @@ pub trait WriteStore: Debug + Send + Sync {
 
     /// Deletes a generation that is not live. Fails with `Held` when a reader has it open and that can be known.
     fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// Adds a point that was read back to its document's count.
+fn tally(documents: &mut BTreeMap<DocumentId, u64>, name: Option<&str>) -> Result<(), StoreError> {
+    let refused = |source| StoreError::Refused { action: "read chunks back", source };
+    let name = name.ok_or_else(|| refused("a chunk names no document".into()))?;
+    let document = DocumentId::parse(name).map_err(|fault| refused(fault.into()))?;
+    *documents.entry(document).or_default() += 1;
+    Ok(())
 }
 
 /// Why writing failed.

@@ -1,6 +1,7 @@
 //! One generation being built: its shard, under the generation's lock, from the first point to the seal.
 //! Never continues after a failed write: what the shard then holds is unknown.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -9,19 +10,22 @@ use jiff::Timestamp;
 use lectern_schema::chunk::key;
 use lectern_schema::embedding::{DENSE_VECTOR, SPARSE_VECTOR};
 use lectern_schema::generation::{BuildState, Counts, Manifest};
-use lectern_schema::identifiers::GenerationId;
+use lectern_schema::identifiers::{DocumentId, GenerationId};
 use lectern_search::embedded::layout::{FileFault, Layout};
 use lectern_search::embedded::lock::{FileLock, Locked};
 use qdrant_edge::{
     CountRequest, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams,
-    FieldIndexOperations, JsonPath, Modifier, NamedVectors, OperationError, PayloadFieldSchema,
-    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct, PointStructPersisted,
-    UpdateOperation, Vector,
+    FieldIndexOperations, JsonPath, Modifier, OperationError, PayloadFieldSchema, PayloadSchemaType,
+    PointInsertOperations, PointOperations, UpdateOperation,
 };
 
 use super::fault::guarded;
+use super::points::{self, stored};
 use super::{files, lock_generation, room};
 use crate::store::{Point, StoreError};
+
+/// Documents deleted with one filter.
+const DOCUMENTS_PER_DELETION: usize = 256;
 
 /// A generation being built.
 #[derive(Debug)]
@@ -81,17 +85,53 @@ impl Build {
 
     /// Writes points. A failure ends the build.
     pub(super) fn upsert(&mut self, points: Vec<Point>) -> Result<(), StoreError> {
-        let path = self.path();
-        let shard =
-            self.shard.as_ref().and_then(Locked::get).ok_or_else(|| StoreError::ended(&self.generation))?;
-        room::for_points(&path, &points)?;
+        self.shard()?;
+        room::for_points(&self.path(), &points)?;
         let points = points.into_iter().map(stored).collect::<Result<Vec<_>, _>>()?;
         let insert = PointOperations::UpsertPoints(PointInsertOperations::PointsList(points));
-        let written = guarded("write", &path, || shard.update(UpdateOperation::PointOperation(insert)));
-        if written.is_err() {
+        self.change("write", |shard| shard.update(UpdateOperation::PointOperation(insert)))
+    }
+
+    /// Writes to the disk what the engine still holds in memory: without it, a killed process takes that along, since the
+    /// engine does not replay its log. A failure ends the build.
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.change("flush", |shard| {
+            shard.flush();
+            Ok(())
+        })
+    }
+
+    /// Deletes documents, a bounded number at a time. A failure ends the build.
+    pub(super) fn delete_documents(&mut self, documents: &[DocumentId]) -> Result<(), StoreError> {
+        for batch in documents.chunks(DOCUMENTS_PER_DELETION) {
+            let filter = points::of_documents(batch)?;
+            let delete = PointOperations::DeletePointsByFilter(filter);
+            self.change("delete from", |shard| shard.update(UpdateOperation::PointOperation(delete)))?;
+        }
+        Ok(())
+    }
+
+    /// How many chunks of which documents there are.
+    pub(super) fn documents(&self) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
+        points::documents(self.shard()?, &self.path())
+    }
+
+    fn shard(&self) -> Result<&EdgeShard, StoreError> {
+        self.shard.as_ref().and_then(Locked::get).ok_or_else(|| StoreError::ended(&self.generation))
+    }
+
+    fn change(
+        &mut self,
+        action: &'static str,
+        change: impl FnOnce(&EdgeShard) -> Result<(), OperationError>,
+    ) -> Result<(), StoreError> {
+        let path = self.path();
+        let shard = self.shard()?;
+        let changed = guarded(action, &path, || change(shard));
+        if changed.is_err() {
             self.abandon();
         }
-        written
+        changed
     }
 
     /// Builds the index, closes the shard, counts what a reader will find on the disk, and only then marks the
@@ -184,16 +224,4 @@ fn keyword_index(name: &str) -> Result<UpdateOperation, OperationError> {
         field_name,
         field_schema,
     })))
-}
-
-fn stored(point: Point) -> Result<PointStructPersisted, StoreError> {
-    let refused = |source| StoreError::Refused { action: "write chunks", source };
-    let Point { id, dense, sparse, payload } = point;
-    let mut vectors = NamedVectors::default().add_vector(DENSE_VECTOR, dense.into_inner());
-    if !sparse.is_empty() {
-        let words = Vector::new_sparse(sparse.indices(), sparse.values());
-        vectors = vectors.add_vector(SPARSE_VECTOR, words.map_err(|fault| refused(fault.into()))?);
-    }
-    let payload = serde_json::to_value(payload).map_err(|fault| refused(fault.into()))?;
-    Ok(PointStruct::new(PointId::Uuid(id.as_uuid()), vectors, payload).into())
 }

@@ -1,7 +1,7 @@
 //! Writes the embedded store: one directory per generation, one small file per alias.
 //! Never runs on an async worker, and never changes a generation that is whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lectern_schema::generation::{Counts, Manifest};
-use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::embedded::layout::Layout;
 use lectern_search::embedded::lock::{FileLock, LockError};
 
@@ -20,6 +20,7 @@ mod alias;
 mod build;
 mod fault;
 mod files;
+mod points;
 mod room;
 
 /// Longest wait for a generation that a reader is about to let go: closing takes milliseconds.
@@ -47,17 +48,26 @@ impl EmbeddedStore {
     }
 
     fn write(&self, generation: &GenerationId, points: Vec<Point>) -> Result<(), StoreError> {
+        self.with(generation, |build| build.upsert(points))
+    }
+
+    /// Works on the build of a generation, alone.
+    fn with<T>(
+        &self,
+        generation: &GenerationId,
+        work: impl FnOnce(&mut Build) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let build = self.build(generation)?;
         let mut build = build.lock().unwrap_or_else(PoisonError::into_inner);
-        build.upsert(points)
+        work(&mut build)
     }
 
     fn finish(&self, manifest: &Manifest, counts: Counts) -> Result<Manifest, StoreError> {
-        let build = self.build(&manifest.generation)?;
-        let mut build = build.lock().unwrap_or_else(PoisonError::into_inner);
-        let sealed = build.seal(manifest, counts);
-        self.forget(&manifest.generation);
-        sealed
+        self.with(&manifest.generation, |build| {
+            let sealed = build.seal(manifest, counts);
+            self.forget(&manifest.generation);
+            sealed
+        })
     }
 
     /// The build of a generation: begun by this process, or taken over from one that was interrupted.
@@ -116,6 +126,29 @@ impl WriteStore for EmbeddedStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let (store, generation) = (self.clone(), generation.clone());
         blocking("write chunks", move || store.write(&generation, points)).boxed()
+    }
+
+    fn flush<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (store, generation) = (self.clone(), generation.clone());
+        blocking("write chunks", move || store.with(&generation, |build| build.flush())).boxed()
+    }
+
+    fn documents<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<BTreeMap<DocumentId, u64>, StoreError>> {
+        let (store, generation) = (self.clone(), generation.clone());
+        blocking("read chunks back", move || store.with(&generation, |build| build.documents())).boxed()
+    }
+
+    fn delete_documents<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        documents: &'a [DocumentId],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (store, generation, documents) = (self.clone(), generation.clone(), documents.to_vec());
+        let work = move || store.with(&generation, |build| build.delete_documents(&documents));
+        blocking("delete chunks", work).boxed()
     }
 
     fn seal<'a>(

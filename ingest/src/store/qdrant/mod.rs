@@ -1,13 +1,14 @@
 //! Writes collections and aliases of a Qdrant server or cluster over gRPC.
 //! Never waits without a bound, and never moves an alias that somebody else has moved.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lectern_schema::generation::{BuildState, Counts, Manifest};
-use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::config::{BadStore, StoreSection};
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{CreateAlias, DeleteCollection, GetCollectionInfoRequest, UpsertPoints};
@@ -18,6 +19,7 @@ use crate::store::qdrant::call::{Fault, bounded};
 
 mod call;
 mod collection;
+mod documents;
 mod point;
 mod seal;
 
@@ -208,6 +210,26 @@ impl WriteStore for QdrantStore {
         points: Vec<Point>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.write(generation, points).boxed()
+    }
+
+    /// Qdrant was waited for with every write.
+    fn flush<'a>(&'a self, _generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn documents<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<BTreeMap<DocumentId, u64>, StoreError>> {
+        documents::tallied(&self.client, generation).boxed()
+    }
+
+    fn delete_documents<'a>(
+        &'a self,
+        generation: &'a GenerationId,
+        documents: &'a [DocumentId],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        documents::delete(&self.client, generation, documents).boxed()
     }
 
     fn seal<'a>(

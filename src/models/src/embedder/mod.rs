@@ -1,6 +1,7 @@
 //! Text to dense vectors, by the configured model.
 //! Never truncates silently what it was told fits: callers measure with [`Embedder::count_tokens`].
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lectern_resilience::config::RetrySection;
@@ -27,6 +28,7 @@ use remote::{Remote, Wire};
 #[derive(Debug)]
 pub struct Embedder {
     identity: ModelIdentity,
+    batch: NonZeroUsize,
     backend: Arc<Backend>,
     questions: Questions,
 }
@@ -94,12 +96,22 @@ impl Embedder {
         };
         let questions =
             Questions::new(Arc::clone(&backend), &section.model, section.batch, section.batch_wait);
-        Ok(Self { identity, backend, questions })
+        Ok(Self { identity, batch: section.batch, backend, questions })
     }
 
     /// What the vectors are.
     pub fn identity(&self) -> &ModelIdentity {
         &self.identity
+    }
+
+    /// Most texts of one call.
+    pub fn batch(&self) -> NonZeroUsize {
+        self.batch
+    }
+
+    /// Calls that make sense at once.
+    pub fn width(&self) -> usize {
+        self.backend.width()
     }
 
     /// Most tokens of a text that the model sees, as [`Self::count_tokens`] counts them.

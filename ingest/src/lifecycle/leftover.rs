@@ -1,0 +1,104 @@
+//! What builds left behind whose processes died: one is gone on with, all others are deleted.
+//! Never touches what a living process builds, what is live, or what waits to be published.
+
+use jiff::Timestamp;
+use lectern_schema::fingerprint::Fingerprint;
+use lectern_schema::generation::Manifest;
+use lectern_schema::identifiers::{AliasName, GenerationId};
+
+use crate::lifecycle::lease::Lease;
+use crate::lifecycle::prune::Fate;
+use crate::lifecycle::shelf::{Condition, Listed, Shelf, WasLive};
+use crate::lifecycle::{Lifecycle, LifecycleError};
+use crate::registry::error::RegistryError;
+use crate::registry::generations::GenerationState;
+
+impl Lifecycle {
+    /// Takes over the newest build of `alias` that died, if it used the same `fingerprint`, and deletes what else dead
+    /// builds left behind. Waits for leases of processes of which it cannot be seen whether they live.
+    pub(crate) async fn take_up(
+        &self,
+        alias: &AliasName,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<(Manifest, Lease)>, LifecycleError> {
+        let shelf = self.list(alias).await?;
+        self.settle_accounts(&shelf).await?;
+        let unreported = self.registry.unreported_generations(alias).await?;
+        let mut taken: Option<(Manifest, Lease)> = None;
+        for listed in shelf.generations.iter().rev() {
+            if !is_leftover(&shelf, listed, &unreported) {
+                continue;
+            }
+            let usable = listed.manifest().is_some_and(|manifest| {
+                manifest.counts().is_none() && manifest.fingerprint == *fingerprint
+            });
+            if usable && taken.is_none() {
+                taken = self.take_over(&listed.generation, shelf.read_at).await?;
+            } else {
+                self.sweep_up(&listed.generation, shelf.read_at).await?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Deletes a generation whose build was taken over, because it cannot be gone on with.
+    pub(crate) async fn discard(
+        &self,
+        generation: &GenerationId,
+        lease: Lease,
+    ) -> Result<(), LifecycleError> {
+        lease.release().await;
+        self.delete(generation).await.map(drop)
+    }
+
+    /// The lease of a build that has died, with the build's manifest as it is now; `None` when somebody else has it.
+    async fn take_over(
+        &self,
+        generation: &GenerationId,
+        now: Timestamp,
+    ) -> Result<Option<(Manifest, Lease)>, LifecycleError> {
+        let lease = match self.reserve_build(generation).await {
+            Ok(lease) => lease,
+            Err(RegistryError::Held { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stored = self.store.generations(generation.alias()).await?;
+        let found = stored.into_iter().find(|stored| stored.generation == *generation);
+        match found.and_then(|found| found.manifest) {
+            Some(manifest) if manifest.counts().is_none() => {
+                self.registry.bury_runs(generation, now).await?;
+                Ok(Some((manifest, lease)))
+            }
+            _ => {
+                lease.release().await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn sweep_up(&self, generation: &GenerationId, now: Timestamp) -> Result<(), LifecycleError> {
+        let fate = self.delete(generation).await?;
+        tracing::info!(%generation, ?fate, "leftover of a dead build");
+        if fate == Fate::Deleted {
+            self.registry.bury_runs(generation, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether nobody needs the generation unless its builder lives, which its lease tells.
+fn is_leftover(shelf: &Shelf, listed: &Listed, unreported: &[GenerationId]) -> bool {
+    let state = listed.record.as_ref().map(|record| record.state);
+    match &listed.condition {
+        _ if shelf.is_live(&listed.generation) => false,
+        // Builds that our registry does not know have their leases elsewhere.
+        Condition::Building(_) => listed.record.is_some(),
+        // Without a manifest that this version can read, it is a leftover only if our registry saw it begin and not end.
+        Condition::Torn => matches!(state, Some(GenerationState::Staging | GenerationState::Failed)),
+        // Sealed, but its run never said so: it is not known whether it was to be published.
+        Condition::Complete(..) => {
+            listed.was_live() == WasLive::Never && unreported.contains(&listed.generation)
+        }
+        Condition::Missing => false,
+    }
+}

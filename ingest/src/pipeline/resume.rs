@@ -1,0 +1,153 @@
+//! Goes on with a build that was interrupted: keeps the documents that are wholly in the staging generation with the
+//! content that they still have, and has all else of it deleted.
+//! Never trusts the registry alone: what it remembers must be in the store, chunk by chunk.
+
+use std::collections::HashMap;
+
+use lectern_schema::identifiers::{ContentHash, DocumentId, GenerationId};
+use tokio::sync::mpsc;
+
+use crate::pipeline::Ingest;
+use crate::pipeline::error::BuildError;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::read::{Batch, Draft};
+use crate::registry::documents::{DocumentRecord, DocumentState};
+
+/// Chunks of one document that wait for its end, where it shows whether the document is unchanged. A longer one is written
+/// again, which costs time and no vector.
+const MOST_HELD: usize = 4_096;
+
+/// The documents that are wholly in a staging generation, by content.
+pub(super) type Whole = HashMap<DocumentId, ContentHash>;
+
+impl Ingest {
+    /// What can be kept of an interrupted build. All else in its generation is deleted.
+    pub(super) async fn recover(&self, generation: &GenerationId) -> Result<Whole, BuildError> {
+        let mut found = self.store.documents(generation).await?;
+        let mut whole = Whole::new();
+        let mut torn = Vec::new();
+        for written in self.registry.written(generation).await? {
+            if found.remove(&written.document_id) == Some(written.chunks) {
+                whole.insert(written.document_id, written.content_hash);
+            } else {
+                torn.push(written.document_id);
+            }
+        }
+        torn.extend(found.into_keys());
+        self.erase_from_staging(generation, &torn).await?;
+        Ok(whole)
+    }
+
+    /// Deletes documents from a staging generation. The registry forgets them first: a crash in between must not leave it
+    /// believing in what is gone.
+    pub(super) async fn erase_from_staging(
+        &self,
+        generation: &GenerationId,
+        documents: &[DocumentId],
+    ) -> Result<(), BuildError> {
+        if documents.is_empty() {
+            return Ok(());
+        }
+        self.registry.forget_written(generation, documents).await?;
+        Ok(self.store.delete_documents(generation, documents).await?)
+    }
+}
+
+/// What came through a sieve, and what did not.
+#[derive(Debug, Default)]
+pub(super) struct Sifted {
+    /// Documents that were in the generation already.
+    pub(super) kept: u64,
+    /// Documents that an interrupted build wrote and that are in no source any more.
+    pub(super) vanished: Vec<DocumentId>,
+}
+
+/// Holds back the chunks of documents that are in the generation already.
+#[derive(Debug)]
+pub(super) struct Sieve<'a> {
+    whole: Whole,
+    held: Vec<Draft>,
+    kept: u64,
+    progress: &'a Progress,
+}
+
+impl<'a> Sieve<'a> {
+    pub(super) fn new(whole: Whole, progress: &'a Progress) -> Self {
+        Self { whole, held: Vec::new(), kept: 0, progress }
+    }
+
+    /// Passes on what is to be written.
+    pub(super) async fn run(
+        mut self,
+        mut batches: mpsc::Receiver<Batch>,
+        to_embed: mpsc::Sender<Batch>,
+    ) -> Result<Sifted, BuildError> {
+        while let Some(batch) = batches.recv().await {
+            let sifted = self.sift(batch);
+            to_embed.send(sifted).await.map_err(|_| BuildError::StageGone)?;
+        }
+        Ok(Sifted { kept: self.kept, vanished: self.whole.into_keys().collect() })
+    }
+
+    /// The chunks of a document come one after the other, and its end with the last of them or later.
+    fn sift(&mut self, batch: Batch) -> Batch {
+        let mut sifted = Batch { skipped: batch.skipped, ..Batch::default() };
+        let mut ended = batch.documents.into_iter().peekable();
+        for draft in batch.drafts {
+            let document = draft.chunk.payload.document_id.clone();
+            while let Some(record) = ended.next_if(|_| self.is_held_beside(&document)) {
+                self.end(record, &mut sifted);
+            }
+            if self.whole.contains_key(&document) {
+                self.hold(draft, &mut sifted);
+            } else {
+                sifted.drafts.push(draft);
+            }
+        }
+        for record in ended {
+            self.end(record, &mut sifted);
+        }
+        sifted
+    }
+
+    /// Whether chunks of another document are held: then that one has ended.
+    fn is_held_beside(&self, document: &DocumentId) -> bool {
+        self.held.last().is_some_and(|draft| draft.chunk.payload.document_id != *document)
+    }
+
+    fn hold(&mut self, draft: Draft, sifted: &mut Batch) {
+        self.held.push(draft);
+        if MOST_HELD < self.held.len()
+            && let Some(long) = self.held.last().map(|draft| draft.chunk.payload.document_id.clone())
+        {
+            self.release(long, sifted);
+        }
+    }
+
+    fn end(&mut self, record: DocumentRecord, sifted: &mut Batch) {
+        let unchanged = match &record.state {
+            DocumentState::Ingested { .. } => {
+                self.whole.get(&record.document_id).map(|content| Some(content) == record.content_hash.as_ref())
+            }
+            DocumentState::Skipped { .. } => None,
+        };
+        match unchanged {
+            Some(true) => {
+                self.whole.remove(&record.document_id);
+                self.kept += 1;
+                self.progress.written(self.held.len());
+                self.held.clear();
+            }
+            Some(false) => self.release(record.document_id.clone(), sifted),
+            None => {}
+        }
+        sifted.documents.push(record);
+    }
+
+    /// Lets a document through that is not what the generation holds.
+    fn release(&mut self, document: DocumentId, sifted: &mut Batch) {
+        self.whole.remove(&document);
+        sifted.drafts.append(&mut self.held);
+        sifted.stale.push(document);
+    }
+}
