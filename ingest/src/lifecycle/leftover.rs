@@ -29,9 +29,9 @@ impl Lifecycle {
             if !is_leftover(&shelf, listed, &unreported) {
                 continue;
             }
-            let usable = listed.manifest().is_some_and(|manifest| {
-                manifest.counts().is_none() && manifest.fingerprint == *fingerprint
-            });
+            let usable = listed
+                .manifest()
+                .is_some_and(|manifest| manifest.counts().is_none() && manifest.fingerprint == *fingerprint);
             if usable && taken.is_none() {
                 taken = self.take_over(&listed.generation, shelf.read_at).await?;
             } else {

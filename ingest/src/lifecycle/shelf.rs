@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, GenerationId};
 
-use crate::lifecycle::LifecycleError;
+use crate::lifecycle::{LifecycleError, process};
 use crate::registry::Registry;
 use crate::registry::generations::{GenerationRecord, GenerationState};
 use crate::registry::leases::LeaseName;
@@ -36,7 +36,7 @@ pub struct Listed {
     pub condition: Condition,
     /// What the registry says of it, `None` when it never heard of it.
     pub record: Option<GenerationRecord>,
-    /// Who builds or deletes it now.
+    /// Who builds or deletes it now, and is not known to have died.
     pub holder: Option<String>,
 }
 
@@ -122,7 +122,9 @@ impl Shelf {
         let mut generations = merge(stored, records, live.as_ref());
         for listed in &mut generations {
             let name = LeaseName::of_generation(&listed.generation);
-            listed.holder = registry.lease_holder(&name, read_at).await?.map(|holding| holding.holder);
+            let holding = registry.lease_holder(&name, read_at).await?;
+            let living = holding.filter(|holding| !holding.process.as_deref().is_some_and(process::has_died));
+            listed.holder = living.map(|holding| holding.holder);
         }
         Ok(Self { alias: alias.clone(), live, generations, read_at })
     }

@@ -59,8 +59,7 @@ impl Ingest {
             let lease = self.lifecycle.reserve_build(&generation).await?;
             let manifest = self.manifest(&generation, now);
             // Before it is in the store: whatever is there was announced, so that no crash leaves what nobody knows.
-            let is_new =
-                self.registry.announce_generation(&generation, &manifest.fingerprint, now).await?;
+            let is_new = self.registry.announce_generation(&generation, &manifest.fingerprint, now).await?;
             match self.store.create(&manifest).await {
                 Ok(()) => {
                     self.registry.begin_generation(&generation, &manifest.fingerprint, now).await?;

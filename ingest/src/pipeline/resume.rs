@@ -126,9 +126,10 @@ impl<'a> Sieve<'a> {
 
     fn end(&mut self, record: DocumentRecord, sifted: &mut Batch) {
         let unchanged = match &record.state {
-            DocumentState::Ingested { .. } => {
-                self.whole.get(&record.document_id).map(|content| Some(content) == record.content_hash.as_ref())
-            }
+            DocumentState::Ingested { .. } => self
+                .whole
+                .get(&record.document_id)
+                .map(|content| Some(content) == record.content_hash.as_ref()),
             DocumentState::Skipped { .. } => None,
         };
         match unchanged {

@@ -172,10 +172,8 @@ impl Registry {
             UPDATE runs SET outcome = 'failed', finished_at = $2, report = $3
             WHERE generation = $1 AND outcome = 'running'";
         let report = serde_json::json!({ "error": "the process ended before the run did" });
-        let burying = sqlx::query(BURY)
-            .bind(generation.as_str())
-            .bind(now.as_millisecond())
-            .bind(report.to_string());
+        let burying =
+            sqlx::query(BURY).bind(generation.as_str()).bind(now.as_millisecond()).bind(report.to_string());
         self.bounded(burying.execute(&self.pool)).await.map(drop)
     }
 

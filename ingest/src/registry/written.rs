@@ -61,8 +61,7 @@ impl Registry {
         generation: &GenerationId,
         documents: &[DocumentId],
     ) -> Result<(), RegistryError> {
-        const FORGET: &str =
-            "DELETE FROM generation_documents WHERE generation = $1 AND document_id = $2";
+        const FORGET: &str = "DELETE FROM generation_documents WHERE generation = $1 AND document_id = $2";
         let mut ordered: Vec<&DocumentId> = documents.iter().collect();
         ordered.sort();
         for rows in ordered.chunks(ROWS_PER_TRANSACTION) {

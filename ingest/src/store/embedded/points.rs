@@ -42,7 +42,10 @@ pub(super) fn of_documents(documents: &[DocumentId]) -> Result<Filter, StoreErro
 }
 
 /// How many chunks of which documents a shard holds.
-pub(super) fn documents(shard: &EdgeShard, directory: &Path) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
+pub(super) fn documents(
+    shard: &EdgeShard,
+    directory: &Path,
+) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
     let fields = WithPayloadInterface::Fields(vec![document_path()?]);
     let mut found = BTreeMap::new();
     let mut offset = None;

@@ -63,7 +63,9 @@ pub(super) async fn delete(
         let request = DeletePoints {
             collection_name: generation.to_string(),
             wait: Some(true),
-            points: Some(PointsSelector { points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)) }),
+            points: Some(PointsSelector {
+                points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)),
+            }),
             ..DeletePoints::default()
         };
         let response = bounded("delete chunks", client.delete_points(request))
