@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::query::Mode;
 
 use crate::reading::COMMAND;
@@ -52,7 +52,7 @@ pub(super) enum Command {
     /// Say what a run would change and what it would cost; writes nothing
     Plan(Paths),
     /// Build a staging generation from documents, and print its name; publishes nothing
-    Build(Paths),
+    Build(Build),
     /// Print what the gates say about a generation, compared with the live one
     Gate(Generation),
     /// Point the alias at a generation, if the gates let it through
@@ -63,6 +63,11 @@ pub(super) enum Command {
     List,
     /// Delete generations that nobody needs any more
     Prune(Prune),
+    /// Erase documents from the live generation, from every kept one and from builds in progress
+    ///
+    /// They stay away: later runs that still find them skip them, until `run --undelete ID`. A generation of the embedded
+    /// store is replaced by a successor without them. Cached vectors, which cannot be read as text, stay.
+    Delete(Delete),
     /// Compare the store with the registry and say what to do about each difference
     Verify,
     /// Measure retrieval on a judged collection: nDCG@10, recall@100 and MRR@10 per mode
@@ -77,9 +82,36 @@ pub(super) struct Paths {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Build {
+    #[command(flatten)]
+    pub(super) paths: Paths,
+    #[command(flatten)]
+    pub(super) undelete: Undelete,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Undelete {
+    /// Ingest a document again that was deleted; can be given several times
+    #[arg(long, value_name = "ID")]
+    pub(super) undelete: Vec<DocumentId>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// Document to erase, as searches name it; can be given several times
+    #[arg(long, required = true, value_name = "ID")]
+    pub(super) document: Vec<DocumentId>,
+    /// Why, for the record and for whoever finds the document skipped
+    #[arg(long, value_name = "REASON", default_value = "by command")]
+    pub(super) reason: String,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) paths: Paths,
+    #[command(flatten)]
+    pub(super) undelete: Undelete,
     #[command(flatten)]
     pub(super) force: Force,
 }

@@ -12,7 +12,7 @@ use lectern_search::query::Mode;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::cli::arguments::{Command, Eval, Force};
+use crate::cli::arguments::{Command, Delete, Eval, Force, Undelete};
 use crate::cli::outcome::{CommandError, Exit, Outcome};
 use crate::cli::progress::shown;
 use crate::cli::text;
@@ -43,23 +43,29 @@ impl Session {
     /// Does what was asked for.
     pub(super) async fn perform(&self, command: Command) -> Result<Outcome, CommandError> {
         match command {
-            Command::Run(run) => self.run(run.paths.paths, &run.force).await,
+            Command::Run(run) => self.run(run.paths.paths, &run.undelete, &run.force).await,
             Command::Plan(paths) => self.plan(paths.paths).await,
-            Command::Build(paths) => self.build(paths.paths).await,
+            Command::Build(build) => self.build(build.paths.paths, &build.undelete).await,
             Command::Gate(gate) => self.gate(&gate.generation).await,
             Command::Publish(publish) => self.publish(&publish.generation.generation, &publish.force).await,
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
             Command::List => self.list().await,
             Command::Prune(prune) => self.prune(prune.keep).await,
+            Command::Delete(delete) => self.delete(&delete).await,
             Command::Verify => self.verify().await,
             Command::Eval(eval) => self.eval(eval).await,
         }
     }
 
-    async fn run(&self, paths: Vec<PathBuf>, force: &Force) -> Result<Outcome, CommandError> {
+    async fn run(
+        &self,
+        paths: Vec<PathBuf>,
+        undelete: &Undelete,
+        force: &Force,
+    ) -> Result<Outcome, CommandError> {
         let terms = self.terms(force)?;
         let parts = self.parts().await?;
-        let (built, lease) = self.built(&parts, paths).await?;
+        let (built, lease) = self.built(&parts, paths, undelete).await?;
         let generation = &built.manifest.generation;
         let published = parts.lifecycle().publish(generation, &terms).await;
         let ended = match &published {
@@ -91,9 +97,9 @@ impl Session {
         Ok(Outcome { exit, text: text::forecast(&forecast), json: json!(forecast) })
     }
 
-    async fn build(&self, paths: Vec<PathBuf>) -> Result<Outcome, CommandError> {
+    async fn build(&self, paths: Vec<PathBuf>, undelete: &Undelete) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
-        let (built, lease) = self.built(&parts, paths).await?;
+        let (built, lease) = self.built(&parts, paths, undelete).await?;
         parts.finish(&built, RunOutcome::Built).await?;
         lease.release().await;
         Ok(Outcome {
@@ -103,10 +109,16 @@ impl Session {
         })
     }
 
-    async fn built(&self, parts: &Parts, paths: Vec<PathBuf>) -> Result<(Built, Lease), CommandError> {
+    async fn built(
+        &self,
+        parts: &Parts,
+        paths: Vec<PathBuf>,
+        undelete: &Undelete,
+    ) -> Result<(Built, Lease), CommandError> {
         // The folders come first: who mistyped one should not wait for a model.
         let sources = found(paths).await?;
         let ingest = parts.ingest(self).await?;
+        parts.lifecycle().allow(&self.alias, &undelete.undelete).await?;
         let building = Box::pin(ingest.build(&self.alias, sources, &self.shutdown));
         Ok(shown(ingest.progress(), building).await?)
     }
@@ -148,6 +160,13 @@ impl Session {
         };
         let json = json!({ "alias": self.alias, "generations": fates.iter().map(told).collect::<Vec<_>>() });
         Ok(Outcome::done(text::fates(&fates), json))
+    }
+
+    async fn delete(&self, delete: &Delete) -> Result<Outcome, CommandError> {
+        let lifecycle = self.parts().await?.lifecycle();
+        let erased = lifecycle.erase(&self.alias, &delete.document, &delete.reason).await?;
+        let json = json!({ "alias": self.alias, "documents": delete.document, "generations": erased });
+        Ok(Outcome::done(text::erased(&delete.document, &erased), json))
     }
 
     async fn verify(&self) -> Result<Outcome, CommandError> {

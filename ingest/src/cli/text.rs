@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::evaluate::Evaluation;
 use crate::extract::Skipped;
+use crate::lifecycle::erase::Erased;
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::prune::Fate;
 use crate::lifecycle::publish::Published;
 use crate::lifecycle::shelf::{Condition, Listed, Shelf};
 use crate::pipeline::forecast::Forecast;
 use crate::pipeline::report::{Changes, Report};
-use lectern_schema::identifiers::GenerationId;
+use lectern_schema::identifiers::{DocumentId, GenerationId};
 
 /// Skipped documents that are named: what one screen holds.
 const SKIPPED_SHOWN: usize = 20;
@@ -121,10 +122,28 @@ fn row(shelf: &Shelf, listed: &Listed) -> [String; 7] {
     ]
 }
 
+pub(super) fn erased(documents: &[DocumentId], erased: &[Erased]) -> String {
+    let line = |one: &Erased| {
+        let live = if one.live { " (live)" } else { "" };
+        let successor = one.successor.as_ref().map(|name| format!(", which {name} replaces"));
+        let open = one.still_open.as_ref();
+        let open = open.map(|holder| format!("; still open in {holder}: run `lectern-ingest prune` later"));
+        let (successor, open) = (successor.unwrap_or_default(), open.unwrap_or_default());
+        format!("erased {} chunks from {}{live}{successor}{open}", one.chunks, one.generation)
+    };
+    let none = erased.is_empty().then(|| "no complete generation holds them".to_owned());
+    let kept_away = format!(
+        "{} documents stay away from builds until `lectern-ingest run --undelete ID`",
+        documents.len()
+    );
+    lines(erased.iter().map(line).chain(none).chain([kept_away]))
+}
+
 /// The state of a generation in one word, or two.
 pub(super) fn state(shelf: &Shelf, listed: &Listed) -> &'static str {
     match &listed.condition {
         Condition::Complete(..) if shelf.is_live(&listed.generation) => "live",
+        Condition::Complete(..) if listed.is_condemned() => "erased",
         Condition::Complete(..) => "complete",
         Condition::Building(_) if listed.holder.is_some() => "building",
         Condition::Building(_) => "incomplete",

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::{Holder, Lease};
@@ -13,6 +13,7 @@ use crate::registry::error::RegistryError;
 use crate::registry::leases::LeaseName;
 use crate::store::{StoreError, WriteStore};
 
+pub mod erase;
 pub mod gate;
 pub mod lease;
 mod leftover;
@@ -90,6 +91,22 @@ pub enum LifecycleError {
         /// What could be named.
         candidates: Vec<GenerationId>,
     },
+    /// Correct the name.
+    #[error("no document is called `{document}`: {}", alike(.candidates))]
+    UnknownDocument {
+        /// What was named.
+        document: DocumentId,
+        /// Names that are like it.
+        candidates: Vec<DocumentId>,
+    },
+    /// Correct the name, or leave it out.
+    #[error("document `{document}` was not deleted: {}", alike(.candidates))]
+    NotErased {
+        /// What was named.
+        document: DocumentId,
+        /// Names that are like it.
+        candidates: Vec<DocumentId>,
+    },
     /// Finish the build, or choose another generation.
     #[error(
         "generation `{0}` is not complete: its build is still running, has failed or was abandoned; build again"
@@ -150,6 +167,14 @@ fn choice(candidates: &[GenerationId]) -> String {
     }
     let names: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
     format!("there are {}", names.join(", "))
+}
+
+fn alike(candidates: &[DocumentId]) -> String {
+    if candidates.is_empty() {
+        return "there are none".to_owned();
+    }
+    let names: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
+    format!("the names most like it are {}", names.join(", "))
 }
 
 fn refusals(verdicts: &[Verdict]) -> String {

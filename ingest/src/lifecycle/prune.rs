@@ -167,6 +167,9 @@ fn reason_to_keep(
     if shelf.is_live(generation) {
         return Some(Why::Live);
     }
+    if listed.is_condemned() {
+        return None;
+    }
     // A complete generation that the registry never heard of may have been live: it is not a mere leftover.
     if !listed.is_complete() || listed.was_live() == WasLive::Never {
         let young = listed.age(shelf.read_at) < retention.unpublished;

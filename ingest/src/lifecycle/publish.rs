@@ -92,6 +92,7 @@ impl Lifecycle {
         generation: &GenerationId,
         terms: &Terms,
     ) -> Result<Published, LifecycleError> {
+        let generation = &self.without_erased(generation).await?;
         let listing = self.list(generation.alias()).await?;
         if listing.is_live(generation) {
             self.note_live(&listing).await?;
@@ -162,6 +163,7 @@ pub(super) fn whole<'a>(
     let unknown = || LifecycleError::Unknown { generation: generation.clone(), candidates: candidates() };
     let listed = shelf.find(generation).ok_or_else(unknown)?;
     match &listed.condition {
+        Condition::Complete(..) if listed.is_condemned() && !shelf.is_live(generation) => Err(unknown()),
         Condition::Complete(counts, _) => Ok((listed, *counts)),
         Condition::Building(_) | Condition::Torn => Err(LifecycleError::Incomplete(generation.clone())),
         Condition::Missing => Err(unknown()),

@@ -38,6 +38,7 @@ impl Lifecycle {
         if listing.is_live(&to) {
             return Ok(Published::AlreadyLive(to));
         }
+        let to = self.without_erased(&to).await?;
         let publication = Publication {
             kind: PublicationKind::Rollback,
             from: listing.live.clone(),

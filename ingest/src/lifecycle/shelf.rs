@@ -101,6 +101,12 @@ impl Listed {
         }
     }
 
+    /// Whether it is still in the store although it must not be used any more: documents were erased, and a successor without
+    /// them took its place.
+    pub fn is_condemned(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.state == GenerationState::Deleted)
+    }
+
     /// Whether all of it is in the store.
     pub fn is_complete(&self) -> bool {
         self.counts().is_some()
@@ -146,7 +152,10 @@ impl Shelf {
 
     /// Complete generations that are not live, oldest first.
     pub fn others(&self) -> impl DoubleEndedIterator<Item = &Listed> {
-        self.generations.iter().filter(|listed| listed.is_complete() && !self.is_live(&listed.generation))
+        let usable = |listed: &&Listed| {
+            listed.is_complete() && !listed.is_condemned() && !self.is_live(&listed.generation)
+        };
+        self.generations.iter().filter(usable)
     }
 }
 

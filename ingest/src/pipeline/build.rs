@@ -94,7 +94,8 @@ impl Ingest {
         self.progress.begin(documents);
 
         let reader = self.reader()?;
-        let sieve = Sieve::new(whole.unwrap_or_default(), &self.progress);
+        let erased = self.registry.tombstones(generation.alias()).await?;
+        let sieve = Sieve::new(whole.unwrap_or_default(), erased, &self.progress);
         let (to_sift, read) = mpsc::channel(WAITING_BATCHES);
         let (to_embed, sifted) = mpsc::channel(1);
         let (to_write, embedded) = mpsc::channel(WAITING_BATCHES);
@@ -108,6 +109,9 @@ impl Ingest {
             return Err(BuildError::NothingReadable(documents));
         }
         self.erase_from_staging(generation, &sifted.vanished).await?;
+        // Again, since more may have been erased while it was built.
+        let erased = self.registry.erased_but_written(generation).await?;
+        self.erase_from_staging(generation, &erased).await?;
         self.registry.forget_documents_unseen_by(generation.alias(), run).await?;
 
         let sealing = Instant::now();

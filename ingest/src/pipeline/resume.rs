@@ -12,6 +12,7 @@ use crate::pipeline::error::BuildError;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::read::{Batch, Draft};
 use crate::registry::documents::{DocumentRecord, DocumentState};
+use crate::registry::tombstones::Tombstone;
 
 /// Chunks of one document that wait for its end, where it shows whether the document is unchanged. A longer one is written
 /// again, which costs time and no vector.
@@ -62,18 +63,19 @@ pub(super) struct Sifted {
     pub(super) vanished: Vec<DocumentId>,
 }
 
-/// Holds back the chunks of documents that are in the generation already.
+/// Holds back the chunks of documents that are in the generation already, or that were erased by command.
 #[derive(Debug)]
 pub(super) struct Sieve<'a> {
     whole: Whole,
+    erased: HashMap<DocumentId, Tombstone>,
     held: Vec<Draft>,
     kept: u64,
     progress: &'a Progress,
 }
 
 impl<'a> Sieve<'a> {
-    pub(super) fn new(whole: Whole, progress: &'a Progress) -> Self {
-        Self { whole, held: Vec::new(), kept: 0, progress }
+    pub(super) fn new(whole: Whole, erased: HashMap<DocumentId, Tombstone>, progress: &'a Progress) -> Self {
+        Self { whole, erased, held: Vec::new(), kept: 0, progress }
     }
 
     /// Passes on what is to be written.
@@ -95,6 +97,10 @@ impl<'a> Sieve<'a> {
         let mut ended = batch.documents.into_iter().peekable();
         for draft in batch.drafts {
             let document = draft.chunk.payload.document_id.clone();
+            if self.erased.contains_key(&document) {
+                self.progress.written(1);
+                continue;
+            }
             while let Some(record) = ended.next_if(|_| self.is_held_beside(&document)) {
                 self.end(record, &mut sifted);
             }
@@ -124,7 +130,11 @@ impl<'a> Sieve<'a> {
         }
     }
 
-    fn end(&mut self, record: DocumentRecord, sifted: &mut Batch) {
+    fn end(&mut self, mut record: DocumentRecord, sifted: &mut Batch) {
+        if let Some(tombstone) = self.erased.get(&record.document_id) {
+            record.state = DocumentState::Skipped { reason: reason(&record.document_id, tombstone) };
+            record.content_hash = None;
+        }
         let unchanged = match &record.state {
             DocumentState::Ingested { .. } => self
                 .whole
@@ -151,4 +161,9 @@ impl<'a> Sieve<'a> {
         sifted.drafts.append(&mut self.held);
         sifted.stale.push(document);
     }
+}
+
+fn reason(document: &DocumentId, tombstone: &Tombstone) -> String {
+    let day = tombstone.erased_at.strftime("%Y-%m-%d");
+    format!("was deleted on {day}: {}; to ingest it again, use `--undelete {document}`", tombstone.reason)
 }

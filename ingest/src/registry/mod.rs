@@ -18,6 +18,7 @@ pub mod generations;
 pub mod leases;
 pub mod publications;
 pub mod runs;
+pub mod tombstones;
 pub mod written;
 
 /// Longest wait for one statement or one small transaction; the sessions' own limits are below it and end first.

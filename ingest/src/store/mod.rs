@@ -68,6 +68,15 @@ pub trait WriteStore: Debug + Send + Sync {
         documents: &'a [DocumentId],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Erases documents from a complete generation. Where a complete generation never changes, `successor` is made, which is
+    /// the same without them; `Taken` when that name is in use. The manifest tells which it is, and what it holds now.
+    fn erase<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        documents: &'a [DocumentId],
+        successor: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>>;
+
     /// Waits until all writes are durable and the index is built, then compares the store's own count of points with
     /// `counts.chunks` (`Torn` when they differ), and marks the generation complete. The last step of a build.
     fn seal<'a>(
@@ -92,6 +101,11 @@ pub trait WriteStore: Debug + Send + Sync {
 
     /// Deletes a generation that is not live. Fails with `Held` when a reader has it open and that can be known.
     fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+fn counts(documents: &BTreeMap<DocumentId, u64>) -> Counts {
+    let number = u64::try_from(documents.len()).unwrap_or(u64::MAX);
+    Counts { documents: number, chunks: documents.values().sum() }
 }
 
 /// Adds a point that was read back to its document's count.

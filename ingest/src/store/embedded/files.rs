@@ -4,15 +4,20 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use lectern_schema::identifiers::GenerationId;
 use lectern_search::embedded::layout::{FileFault, Layout};
+use lectern_search::embedded::lock::FileLock;
 use uuid::Uuid;
 
 use crate::store::StoreError;
 
 /// What a directory is called between its deletion and its removal. No generation's name begins with a dot.
 const DELETED: &str = ".deleted-";
+
+/// What a directory is called while a generation is derived in it.
+pub(super) const DERIVED: &str = ".derived-";
 
 /// Makes a directory and those above it.
 pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
@@ -86,8 +91,12 @@ pub(super) fn remove_generation(layout: &Layout, generation: &GenerationId) -> R
 /// Removes what deleted generations left behind, also those of a process that did not get so far.
 pub(super) fn sweep(layout: &Layout) -> Result<(), StoreError> {
     let collections = layout.collections();
-    for name in names(&collections)?.iter().filter(|name| name.starts_with(DELETED)) {
-        let path = collections.join(name);
+    for name in names(&collections)? {
+        let path = collections.join(&name);
+        let abandoned = || FileLock::take(&path.join("LOCK"), Duration::ZERO).is_ok();
+        if !name.starts_with(DELETED) && !(name.starts_with(DERIVED) && abandoned()) {
+            continue;
+        }
         match fs::remove_dir_all(&path) {
             Err(fault) if fault.kind() != ErrorKind::NotFound => {
                 return Err(FileFault::at("remove", &path)(fault).into());

@@ -18,6 +18,7 @@ use crate::store::embedded::build::Build;
 
 mod alias;
 mod build;
+mod derive;
 mod fault;
 mod files;
 mod points;
@@ -149,6 +150,18 @@ impl WriteStore for EmbeddedStore {
         let (store, generation, documents) = (self.clone(), generation.clone(), documents.to_vec());
         let work = move || store.with(&generation, |build| build.delete_documents(&documents));
         blocking("delete chunks", work).boxed()
+    }
+
+    fn erase<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        documents: &'a [DocumentId],
+        successor: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+        let (layout, manifest) = (self.layout.clone(), manifest.clone());
+        let (documents, successor) = (documents.to_vec(), successor.clone());
+        let work = move || derive::without(&layout, &manifest, &documents, &successor);
+        blocking("derive the generation", work).boxed()
     }
 
     fn seal<'a>(

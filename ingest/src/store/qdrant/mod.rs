@@ -232,6 +232,20 @@ impl WriteStore for QdrantStore {
         documents::delete(&self.client, generation, documents).boxed()
     }
 
+    fn erase<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        documents: &'a [DocumentId],
+        _successor: &'a GenerationId,
+    ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
+        async {
+            documents::delete(&self.client, &manifest.generation, documents).await?;
+            let left = documents::tallied(&self.client, &manifest.generation).await?;
+            seal::mark(&self.client, manifest, super::counts(&left)).await
+        }
+        .boxed()
+    }
+
     fn seal<'a>(
         &'a self,
         manifest: &'a Manifest,
