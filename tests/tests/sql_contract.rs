@@ -22,6 +22,8 @@ use lectern_ingest::registry::generations::{GenerationRecord, GenerationState};
 use lectern_ingest::registry::leases::LeaseName;
 use lectern_ingest::registry::publications::{Publication, PublicationKind};
 use lectern_ingest::registry::runs::{RunCounts, RunEnd, RunOutcome};
+use lectern_ingest::registry::tombstones::Tombstone;
+use lectern_ingest::registry::written::WrittenDocument;
 use lectern_schema::embedding::DenseVector;
 use lectern_schema::fingerprint::{Chunker, Embedding, Encoding, Fingerprint, Pooling};
 use lectern_schema::generation::{BuildState, Counts, Manifest};
@@ -39,6 +41,13 @@ sql_contract! {
     a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone,
     a_cached_vector_is_replaced_by_a_later_one,
     embeddings_that_no_generation_uses_are_forgotten,
+    documents_written_into_a_generation_are_remembered_counted_and_forgotten,
+    a_digest_depends_on_the_documents_and_not_on_their_order,
+    a_document_that_was_erased_is_found_in_the_generations_that_hold_it,
+    a_derived_generation_holds_and_was_what_its_original_did,
+    a_run_that_died_is_told_by_its_generation_and_buried,
+    an_announced_generation_is_withdrawn_when_its_name_was_taken,
+    the_lease_of_a_process_that_died_here_is_free_at_once,
     a_lease_has_one_holder_until_its_time_is_over,
     only_its_holder_renews_and_releases_a_lease,
     of_many_takers_at_once_one_has_the_lease,
@@ -307,6 +316,123 @@ async fn embeddings_that_no_generation_uses_are_forgotten(url: &str) {
         let found = registry.cached_vectors(&digest, std::slice::from_ref(&hash)).await.unwrap();
         assert_eq!(found.len(), kept, "{model}");
     }
+}
+
+fn written(id: &str, content: &str, chunks: u64) -> WrittenDocument {
+    WrittenDocument {
+        document_id: DocumentId::parse(id).unwrap(),
+        content_hash: ContentHash::of(&[content]),
+        chunks,
+    }
+}
+
+async fn documents_written_into_a_generation_are_remembered_counted_and_forgotten(url: &str) {
+    let registry = open(url).await;
+    let (one, other) = (generation(0), generation(1));
+    let mut many: Vec<_> = (0..5_100).map(|n| written(&format!("{n:05}"), "text", 2)).collect();
+    registry.record_written(&one, &many).await.unwrap();
+    registry.record_written(&other, &many[..3]).await.unwrap();
+    assert_eq!(registry.written(&one).await.unwrap(), many);
+    many[0].chunks = 7;
+    registry.record_written(&one, &many[..1]).await.unwrap();
+    let counts = registry.written_counts(&one).await.unwrap();
+    assert_eq!(counts, Counts { documents: 5_100, chunks: 10_205 });
+    registry.forget_written(&one, &[many[0].document_id.clone()]).await.unwrap();
+    assert_eq!(registry.written(&one).await.unwrap(), many[1..]);
+    registry.delete_generation(&one).await.unwrap();
+    assert_eq!(registry.written_counts(&one).await.unwrap(), Counts::default());
+    assert_eq!(registry.written_counts(&other).await.unwrap().documents, 3);
+}
+
+async fn a_digest_depends_on_the_documents_and_not_on_their_order(url: &str) {
+    let registry = open(url).await;
+    let (one, other) = (generation(0), generation(1));
+    let mut documents: Vec<_> = ["B", "a", "ä", "_"].map(|id| written(id, id, 1)).into();
+    registry.record_written(&one, &documents).await.unwrap();
+    documents.reverse();
+    for document in &documents {
+        registry.record_written(&other, std::slice::from_ref(document)).await.unwrap();
+    }
+    let digest = registry.content_digest(&one).await.unwrap();
+    assert_eq!(registry.content_digest(&other).await.unwrap(), digest);
+    registry.record_written(&other, &[written("a", "changed", 1)]).await.unwrap();
+    assert_ne!(registry.content_digest(&other).await.unwrap(), digest);
+}
+
+async fn a_document_that_was_erased_is_found_in_the_generations_that_hold_it(url: &str) {
+    let registry = open(url).await;
+    let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+    registry
+        .record_documents(&docs(), run, &[document("a", DocumentState::Ingested { chunks: 1 })])
+        .await
+        .unwrap();
+    registry.record_written(&generation(0), &[written("a", "a", 1), written("b", "b", 1)]).await.unwrap();
+    let name = DocumentId::parse("a").unwrap();
+    let tombstone = Tombstone { erased_at: at(5), reason: "asked for".to_owned() };
+    registry.bury_documents(&docs(), std::slice::from_ref(&name), &tombstone).await.unwrap();
+    let later = Tombstone { erased_at: at(9), reason: "again".to_owned() };
+    registry.bury_documents(&docs(), std::slice::from_ref(&name), &later).await.unwrap();
+    assert_eq!(registry.tombstones(&docs()).await.unwrap(), [(name.clone(), tombstone)].into());
+    assert_eq!(registry.erased_but_written(&generation(0)).await.unwrap(), [name.clone()]);
+    assert!(registry.erased_but_written(&generation(1)).await.unwrap().is_empty());
+    assert!(registry.documents(&docs()).await.unwrap().is_empty());
+
+    let unknown = DocumentId::parse("b").unwrap();
+    let told = registry.allow_documents(&docs(), &[name, unknown.clone()]).await.unwrap();
+    assert_eq!(told, [unknown]);
+    assert!(registry.erased_but_written(&generation(0)).await.unwrap().is_empty());
+}
+
+async fn a_derived_generation_holds_and_was_what_its_original_did(url: &str) {
+    let registry = open(url).await;
+    registry.complete_generation(&manifest(&generation(0), 7)).await.unwrap();
+    registry.note_live(&generation(0), at(100)).await.unwrap();
+    registry.record_written(&generation(0), &[written("a", "a", 1)]).await.unwrap();
+    let derived = manifest(&generation(0).next(), 6);
+    for _ in 0..2 {
+        registry.derive_generation(&generation(0), &derived).await.unwrap();
+    }
+    let found = recorded(&registry, &derived.generation).await;
+    assert_eq!((found.state, found.published_at), (GenerationState::Complete, Some(at(100))));
+    assert_eq!(found.counts, derived.counts());
+    assert_eq!(registry.written(&derived.generation).await.unwrap(), [written("a", "a", 1)]);
+}
+
+async fn a_run_that_died_is_told_by_its_generation_and_buried(url: &str) {
+    let registry = open(url).await;
+    let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+    registry.run_builds(run, &generation(0)).await.unwrap();
+    assert_eq!(registry.unreported_generations(&docs()).await.unwrap(), [generation(0)]);
+    registry.bury_runs(&generation(0), at(9)).await.unwrap();
+    assert!(registry.unreported_generations(&docs()).await.unwrap().is_empty());
+    let buried = &registry.runs(&docs(), 1).await.unwrap()[0];
+    assert_eq!((buried.outcome, buried.finished_at), (RunOutcome::Failed, Some(at(9))));
+}
+
+async fn an_announced_generation_is_withdrawn_when_its_name_was_taken(url: &str) {
+    let registry = open(url).await;
+    let (fresh, known) = (generation(0), generation(1));
+    registry.complete_generation(&manifest(&known, 7)).await.unwrap();
+    assert!(registry.announce_generation(&fresh, &fingerprint("a-model"), at(0)).await.unwrap());
+    assert!(!registry.announce_generation(&known, &fingerprint("a-model"), at(0)).await.unwrap());
+    assert_eq!(recorded(&registry, &known).await.state, GenerationState::Complete);
+    registry.withdraw_generation(&fresh).await.unwrap();
+    registry.withdraw_generation(&known).await.unwrap();
+    let left = registry.generations(&docs()).await.unwrap();
+    assert_eq!(left.into_iter().map(|record| record.generation).collect::<Vec<_>>(), [known]);
+}
+
+/// The process that signed is this one with another beginning: one that had its number before.
+async fn the_lease_of_a_process_that_died_here_is_free_at_once(url: &str) {
+    let registry = open(url).await;
+    let ours = Lease::take_now(&registry, lease(), &Holder::this_process()).await.unwrap();
+    let now = registry.now().await.unwrap();
+    let signed = registry.lease_holder(&lease(), now).await.unwrap().unwrap().process.unwrap();
+    ours.release().await;
+    let token = registry.take_lease(&lease(), "killed", now, Duration::from_hours(1)).await.unwrap().unwrap();
+    let (before, _) = signed.rsplit_once(' ').unwrap();
+    registry.sign_lease(&lease(), token, &format!("{before} 1")).await.unwrap();
+    Lease::take_now(&registry, lease(), &Holder::this_process()).await.unwrap().release().await;
 }
 
 async fn a_lease_has_one_holder_until_its_time_is_over(url: &str) {

@@ -167,3 +167,107 @@ fn reason(document: &DocumentId, tombstone: &Tombstone) -> String {
     let day = tombstone.erased_at.strftime("%Y-%m-%d");
     format!("was deleted on {day}: {}; to ingest it again, use `--undelete {document}`", tombstone.reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use lectern_schema::chunk::ChunkPayload;
+    use lectern_schema::embedding::SparseVector;
+    use lectern_schema::identifiers::{ChunkId, TenantId};
+
+    use super::*;
+    use crate::chunk::Chunk;
+
+    fn id(name: &str) -> DocumentId {
+        DocumentId::parse(name).unwrap()
+    }
+
+    fn draft(document: &str, position: u32) -> Draft {
+        let (document_id, content_hash) = (id(document), ContentHash::of(&[document]));
+        let payload = ChunkPayload {
+            uri: document.to_owned(),
+            title: document.to_owned(),
+            heading_path: Vec::new(),
+            text: document.to_owned(),
+            position,
+            tokens: 1,
+            content_hash: content_hash.clone(),
+            tenant: TenantId::public(),
+            metadata: serde_json::Map::new(),
+            document_id: document_id.clone(),
+        };
+        let chunk = Chunk {
+            id: ChunkId::derive(&document_id, position, &content_hash),
+            embedded: document.to_owned(),
+            payload,
+        };
+        Draft { chunk, sparse: SparseVector::default() }
+    }
+
+    fn record(document: &str, content: &str) -> DocumentRecord {
+        DocumentRecord {
+            document_id: id(document),
+            uri: document.to_owned(),
+            content_hash: Some(ContentHash::of(&[content])),
+            state: DocumentState::Ingested { chunks: 1 },
+        }
+    }
+
+    fn batch(drafts: &[(&str, u32)], ended: &[(&str, &str)]) -> Batch {
+        Batch {
+            drafts: drafts.iter().map(|(document, position)| draft(document, *position)).collect(),
+            documents: ended.iter().map(|(document, content)| record(document, content)).collect(),
+            ..Batch::default()
+        }
+    }
+
+    fn passed(batch: &Batch) -> Vec<(&str, u32)> {
+        let payloads = batch.drafts.iter().map(|draft| &draft.chunk.payload);
+        payloads.map(|payload| (payload.document_id.as_str(), payload.position)).collect()
+    }
+
+    fn whole() -> Whole {
+        [("same", "old"), ("changed", "old"), ("gone", "old")]
+            .map(|(document, content)| (id(document), ContentHash::of(&[content])))
+            .into()
+    }
+
+    #[test]
+    fn only_what_is_not_in_the_generation_with_this_content_is_written() {
+        let progress = Progress::default();
+        let mut sieve = Sieve::new(whole(), HashMap::new(), &progress);
+        let first = sieve.sift(batch(&[("new", 0), ("same", 0), ("same", 1)], &[("new", "any")]));
+        assert_eq!((passed(&first), first.documents.len()), (vec![("new", 0)], 1));
+        let ended = [("same", "old"), ("changed", "new"), ("last", "any")];
+        let second = sieve.sift(batch(&[("same", 2), ("changed", 0), ("changed", 1), ("last", 0)], &ended));
+        assert_eq!(passed(&second), [("changed", 0), ("changed", 1), ("last", 0)]);
+        assert_eq!((second.stale, second.documents.len()), (vec![id("changed")], 3));
+        assert_eq!((sieve.kept, sieve.whole.into_keys().collect::<Vec<_>>()), (1, vec![id("gone")]));
+    }
+
+    #[test]
+    fn a_document_too_long_to_be_held_is_written_again_in_full() {
+        let progress = Progress::default();
+        let mut sieve = Sieve::new(whole(), HashMap::new(), &progress);
+        let length = u32::try_from(MOST_HELD).unwrap() + 10;
+        let chunks: Vec<(&str, u32)> = (0..length).map(|position| ("same", position)).collect();
+        let sifted = sieve.sift(batch(&chunks, &[("same", "old")]));
+        assert_eq!(passed(&sifted), chunks);
+        assert_eq!((sifted.stale, sieve.kept), (vec![id("same")], 0));
+    }
+
+    #[test]
+    fn an_erased_document_is_skipped_with_day_and_reason() {
+        let progress = Progress::default();
+        let tombstone = Tombstone {
+            erased_at: Timestamp::from_second(1_800_000_000).unwrap(),
+            reason: "asked".to_owned(),
+        };
+        let mut sieve = Sieve::new(whole(), [(id("same"), tombstone)].into(), &progress);
+        let sifted = sieve.sift(batch(&[("same", 0), ("new", 0)], &[("same", "old"), ("new", "any")]));
+        assert_eq!(passed(&sifted), [("new", 0)]);
+        let DocumentState::Skipped { reason } = &sifted.documents[0].state else { panic!("not skipped") };
+        assert_eq!(reason, "was deleted on 2027-01-15: asked; to ingest it again, use `--undelete same`");
+        assert!(sieve.whole.contains_key(&id("same")), "what an interrupted build wrote of it must go");
+    }
+}

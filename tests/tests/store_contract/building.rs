@@ -2,10 +2,13 @@
 
 use lectern_ingest::store::StoreError;
 use lectern_schema::generation::{BuildState, Counts};
+use lectern_schema::identifiers::DocumentId;
 use lectern_search::error::{OpenError, SearchError};
 use lectern_search::query::Arms;
 
-use crate::fixture::{Fixture, corpus, counts, encoding, manifest, meaning, query, search, soon, words};
+use crate::fixture::{
+    Fixture, corpus, counts, documents, encoding, manifest, meaning, query, search, soon, words,
+};
 
 pub(crate) async fn a_point_written_twice_is_there_once(store: Fixture) {
     let manifest = store.begun().await;
@@ -96,4 +99,45 @@ pub(crate) async fn a_sealed_manifest_is_read_back_as_it_was_written(store: Fixt
     assert!(matches!(again, StoreError::Refused { .. } | StoreError::Taken(_)), "{again:?}");
     let absent = store.try_open(&store.generation()).await.unwrap_err();
     assert!(matches!(absent, OpenError::Store(SearchError::Gone(_))), "{absent:?}");
+}
+
+fn named(names: &[&str]) -> Vec<DocumentId> {
+    names.iter().map(|name| DocumentId::parse(name).unwrap()).collect()
+}
+
+pub(crate) async fn a_build_that_is_taken_over_holds_what_was_flushed(store: Fixture) {
+    let manifest = store.begun().await;
+    store.write.upsert(&manifest.generation, corpus()).await.unwrap();
+    store.write.flush(&manifest.generation).await.unwrap();
+    let found = store.write.documents(&manifest.generation).await.unwrap();
+    assert_eq!(found, named(&["cat", "dog", "car", "ship"]).into_iter().map(|name| (name, 1)).collect());
+}
+
+pub(crate) async fn documents_are_deleted_from_a_staging_generation_alone_and_entirely(store: Fixture) {
+    let manifest = store.begun().await;
+    store.write.upsert(&manifest.generation, corpus()).await.unwrap();
+    let names = named(&["cat", "ship", "never seen"]);
+    store.write.delete_documents(&manifest.generation, &names).await.unwrap();
+    store.write.seal(&manifest, Counts { documents: 2, chunks: 2 }).await.unwrap();
+    let collection = store.open(&manifest.generation).await;
+    let all = query(Arms::Dense(meaning([1.0; 4])), 100);
+    let mut left: Vec<_> = search(&collection, &all).await;
+    left.sort_by(|a, b| a.payload.document_id.cmp(&b.payload.document_id));
+    assert_eq!(documents(&left), ["car", "dog"]);
+}
+
+pub(crate) async fn a_generation_without_erased_documents_holds_the_others(store: Fixture) {
+    let generation = store.built(corpus()).await;
+    let successor = generation.next();
+    let sealed = store.write.generations(&store.alias).await.unwrap()[0].manifest.clone().unwrap();
+    let pinned = store.open(&generation).await;
+    let left = store.write.erase(&sealed, &named(&["dog"]), &successor).await.unwrap();
+    assert_eq!(left.counts(), Some(Counts { documents: 3, chunks: 3 }));
+    let collection = store.open(&left.generation).await;
+    assert_eq!(collection.manifest(), &left);
+    let about_dogs = query(Arms::Hybrid(meaning([0.9, 0.3, 0.0, 0.0]), words("dog chases")), 100);
+    assert!(!documents(&search(&collection, &about_dogs).await).contains(&"dog"));
+    // Whoever has the original open is not disturbed: it is as it was, or it is the one without them.
+    let expected = if left.generation == generation { 3 } else { 4 };
+    assert_eq!(pinned.count(soon()).await.unwrap(), expected);
 }
