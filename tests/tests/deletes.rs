@@ -1,5 +1,5 @@
 //! Documents that are erased by command: gone from every generation, and they never come back unasked.
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,6 +1,11 @@
 //! Builds that are killed, and what the next run makes of what they left: the same content as if nothing had happened,
 //! nothing embedded twice but what was on its way, and no leftover.
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a panic is a failed test, and its figures are for the reader"
+)]
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};

@@ -68,12 +68,12 @@ impl Lifecycle {
         // First of all: whatever happens after it, no publish and no rollback brings the documents back.
         let tombstone = Tombstone { erased_at: self.registry.now().await?, reason: reason.to_owned() };
         self.registry.bury_documents(alias, documents, &tombstone).await?;
-        let shelf = self.list(alias).await?;
+        let listing = self.list(alias).await?;
         let mut told = Vec::new();
-        for listed in shelf.generations.iter().rev() {
+        for listed in listing.generations.iter().rev() {
             let whole = listed.manifest().filter(|manifest| manifest.counts().is_some());
             let Some(manifest) = whole.filter(|_| !listed.is_condemned()) else { continue };
-            if let Some(erased) = self.erase_from(lease, &shelf, listed, manifest, documents).await? {
+            if let Some(erased) = self.erase_from(lease, &listing, listed, manifest, documents).await? {
                 told.push(erased);
             }
         }
@@ -109,7 +109,7 @@ impl Lifecycle {
     async fn erase_from(
         &self,
         lease: &Lease,
-        shelf: &Shelf,
+        listing: &Shelf,
         listed: &Listed,
         manifest: &Manifest,
         documents: &[DocumentId],
@@ -121,7 +121,7 @@ impl Lifecycle {
         if !written.is_empty() && !documents.iter().any(holds) {
             return Ok(None);
         }
-        let live = shelf.is_live(generation);
+        let live = listing.is_live(generation);
         let left = self.derive(manifest, documents).await?;
         let chunks = |manifest: &Manifest| manifest.counts().unwrap_or_default().chunks;
         let successor = Some(left.generation.clone()).filter(|successor| successor != generation);

@@ -21,21 +21,21 @@ impl Lifecycle {
         alias: &AliasName,
         fingerprint: &Fingerprint,
     ) -> Result<Option<(Manifest, Lease)>, LifecycleError> {
-        let shelf = self.list(alias).await?;
-        self.settle_accounts(&shelf).await?;
+        let listing = self.list(alias).await?;
+        self.settle_accounts(&listing).await?;
         let unreported = self.registry.unreported_generations(alias).await?;
         let mut taken: Option<(Manifest, Lease)> = None;
-        for listed in shelf.generations.iter().rev() {
-            if !is_leftover(&shelf, listed, &unreported) {
+        for listed in listing.generations.iter().rev() {
+            if !is_leftover(&listing, listed, &unreported) {
                 continue;
             }
             let usable = listed
                 .manifest()
                 .is_some_and(|manifest| manifest.counts().is_none() && manifest.fingerprint == *fingerprint);
             if usable && taken.is_none() {
-                taken = self.take_over(&listed.generation, shelf.read_at).await?;
+                taken = self.take_over(&listed.generation, listing.read_at).await?;
             } else {
-                self.sweep_up(&listed.generation, shelf.read_at).await?;
+                self.sweep_up(&listed.generation, listing.read_at).await?;
             }
         }
         Ok(taken)
@@ -87,10 +87,10 @@ impl Lifecycle {
 }
 
 /// Whether nobody needs the generation unless its builder lives, which its lease tells.
-fn is_leftover(shelf: &Shelf, listed: &Listed, unreported: &[GenerationId]) -> bool {
+fn is_leftover(listing: &Shelf, listed: &Listed, unreported: &[GenerationId]) -> bool {
     let state = listed.record.as_ref().map(|record| record.state);
     match &listed.condition {
-        _ if shelf.is_live(&listed.generation) => false,
+        _ if listing.is_live(&listed.generation) => false,
         // Builds that our registry does not know have their leases elsewhere.
         Condition::Building(_) => listed.record.is_some(),
         // Without a manifest that this version can read, it is a leftover only if our registry saw it begin and not end.

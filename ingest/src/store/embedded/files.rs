@@ -94,7 +94,8 @@ pub(super) fn sweep(layout: &Layout) -> Result<(), StoreError> {
     for name in names(&collections)? {
         let path = collections.join(&name);
         let abandoned = || FileLock::take(&path.join("LOCK"), Duration::ZERO).is_ok();
-        if !name.starts_with(DELETED) && !(name.starts_with(DERIVED) && abandoned()) {
+        let is_leftover = name.starts_with(DELETED) || name.starts_with(DERIVED) && abandoned();
+        if !is_leftover {
             continue;
         }
         match fs::remove_dir_all(&path) {

@@ -131,7 +131,7 @@ impl WriteStore for EmbeddedStore {
 
     fn flush<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {
         let (store, generation) = (self.clone(), generation.clone());
-        blocking("write chunks", move || store.with(&generation, |build| build.flush())).boxed()
+        blocking("write chunks", move || store.with(&generation, Build::flush)).boxed()
     }
 
     fn documents<'a>(
