@@ -129,8 +129,7 @@ impl Lifecycle {
             if live {
                 self.replace_live(lease, generation, successor, documents.len()).await?;
             }
-            // Nobody is to publish it or to go back to it any more.
-            self.registry.delete_generation(generation).await?;
+            self.registry.condemn_generation(generation, listing.read_at).await?;
         }
         Ok(Some(Erased {
             generation: generation.clone(),
@@ -224,7 +223,7 @@ impl Lifecycle {
         };
         let left = self.derive(&manifest, &erased).await?;
         if left.generation != *generation {
-            self.registry.delete_generation(generation).await?;
+            self.registry.condemn_generation(generation, self.registry.now().await?).await?;
             self.delete(generation).await?;
         }
         Ok(left.generation)

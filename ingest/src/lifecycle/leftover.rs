@@ -22,7 +22,12 @@ impl Lifecycle {
         fingerprint: &Fingerprint,
     ) -> Result<Option<(Manifest, Lease)>, LifecycleError> {
         let listing = self.list(alias).await?;
-        self.settle_accounts(&listing).await?;
+        for record in self.registry.generations(alias).await? {
+            let begun = matches!(record.state, GenerationState::Staging | GenerationState::Failed);
+            if begun && listing.find(&record.generation).is_none() {
+                self.sweep_up(&record.generation, listing.read_at).await?;
+            }
+        }
         let unreported = self.registry.unreported_generations(alias).await?;
         let mut taken: Option<(Manifest, Lease)> = None;
         for listed in listing.generations.iter().rev() {
@@ -39,6 +44,19 @@ impl Lifecycle {
             }
         }
         Ok(taken)
+    }
+
+    /// Deletes what dead builds left behind and nobody holds. For the end of a build: a store may still have been creating
+    /// what a killed process had asked for when the build began and looked.
+    pub(crate) async fn sweep_leftovers(&self, alias: &AliasName) -> Result<(), LifecycleError> {
+        let listing = self.list(alias).await?;
+        let unreported = self.registry.unreported_generations(alias).await?;
+        for listed in &listing.generations {
+            if listed.holder.is_none() && is_leftover(&listing, listed, &unreported) {
+                self.sweep_up(&listed.generation, listing.read_at).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes a generation whose build was taken over, because it cannot be gone on with.
@@ -97,7 +115,8 @@ fn is_leftover(listing: &Shelf, listed: &Listed, unreported: &[GenerationId]) ->
         Condition::Torn => matches!(state, Some(GenerationState::Staging | GenerationState::Failed)),
         // Sealed, but its run never said so: it is not known whether it was to be published.
         Condition::Complete(..) => {
-            listed.was_live() == WasLive::Never && unreported.contains(&listed.generation)
+            let unpublished = listed.was_live() == WasLive::Never;
+            listed.is_condemned() || unpublished && unreported.contains(&listed.generation)
         }
         Condition::Missing => false,
     }

@@ -102,7 +102,7 @@ impl Lifecycle {
     }
 
     /// Records what a crash may have lost: that a generation is gone from the store, or live no more.
-    pub(super) async fn settle_accounts(&self, listing: &Shelf) -> Result<(), LifecycleError> {
+    async fn settle_accounts(&self, listing: &Shelf) -> Result<(), LifecycleError> {
         for record in self.registry.generations(&listing.alias).await? {
             let generation = &record.generation;
             let stored =

@@ -104,7 +104,7 @@ impl Listed {
     /// Whether it is still in the store although it must not be used any more: documents were erased, and a successor without
     /// them took its place.
     pub fn is_condemned(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| record.state == GenerationState::Deleted)
+        self.record.as_ref().is_some_and(|record| record.condemned_at.is_some())
     }
 
     /// Whether all of it is in the store.

@@ -64,7 +64,12 @@ impl Ingest {
             () = shutdown.requested() => Err(BuildError::Stopped),
         };
         match filled {
-            Ok((manifest, report)) => Ok((Built { run, manifest, report }, lease)),
+            Ok((manifest, report)) => {
+                if let Err(fault) = self.lifecycle.sweep_leftovers(alias).await {
+                    tracing::warn!(%alias, error = %in_one_line(&fault), "leftovers not deleted");
+                }
+                Ok((Built { run, manifest, report }, lease))
+            }
             Err(error) => {
                 let noted = self.registry.fail_generation(&manifest.generation).await;
                 lease.release().await;

@@ -62,6 +62,8 @@ pub struct GenerationRecord {
     pub published_at: Option<Timestamp>,
     /// When it last ceased to be live.
     pub superseded_at: Option<Timestamp>,
+    /// When a successor without erased documents took its place.
+    pub condemned_at: Option<Timestamp>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -76,6 +78,7 @@ struct Row {
     built_at: Option<i64>,
     published_at: Option<i64>,
     superseded_at: Option<i64>,
+    condemned_at: Option<i64>,
 }
 
 impl Registry {
@@ -174,6 +177,17 @@ impl Registry {
         self.set_state(generation, GenerationState::Deleted).await
     }
 
+    /// Remembers that a generation must not be used any more, since a successor without erased documents took its place.
+    pub async fn condemn_generation(
+        &self,
+        generation: &GenerationId,
+        now: Timestamp,
+    ) -> Result<(), RegistryError> {
+        const CONDEMN: &str = "UPDATE generations SET condemned_at = $2 WHERE generation = $1";
+        let condemning = sqlx::query(CONDEMN).bind(generation.as_str()).bind(now.as_millisecond());
+        self.bounded(condemning.execute(&self.pool)).await.map(drop)
+    }
+
     async fn set_state(
         &self,
         generation: &GenerationId,
@@ -209,7 +223,7 @@ impl Registry {
     pub async fn generations(&self, alias: &AliasName) -> Result<Vec<GenerationRecord>, RegistryError> {
         const OF_ALIAS: &str = "
             SELECT generation, state, fingerprint, documents, chunks, content,
-                   begun_at, built_at, published_at, superseded_at
+                   begun_at, built_at, published_at, superseded_at, condemned_at
             FROM generations WHERE alias = $1";
         let asking = sqlx::query_as::<_, Row>(OF_ALIAS).bind(alias.as_str());
         let rows = self.bounded(asking.fetch_all(&self.pool)).await?;
@@ -238,6 +252,7 @@ impl Registry {
             built_at: self.optional_time("a generation's completion", row.built_at)?,
             published_at: self.optional_time("a generation's publication", row.published_at)?,
             superseded_at: self.optional_time("a generation's end", row.superseded_at)?,
+            condemned_at: self.optional_time("a generation's condemnation", row.condemned_at)?,
         })
     }
 }

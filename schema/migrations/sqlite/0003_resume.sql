@@ -12,6 +12,9 @@ CREATE TABLE generation_documents (
 -- Digest of all that the generation holds, the same for the same content however it was built; NULL when it is not known.
 ALTER TABLE generations ADD COLUMN content TEXT;
 
+-- When a successor without erased documents took its place: from then on nobody may publish it or go back to it.
+ALTER TABLE generations ADD COLUMN condemned_at BIGINT;
+
 -- Which process of which machine holds the lease, so that another one there sees when it has died.
 ALTER TABLE leases ADD COLUMN process TEXT;
 
