@@ -103,8 +103,8 @@ impl Default for AliasName {
 
 textual!(AliasName);
 
-/// One built collection under an alias: `docs@20261121T101500Z`, and `docs@20261121T101500Z-2` for the second one named
-/// in the same second. Orders by alias, then age.
+/// One built collection under an alias: `docs@20261121T101500Z`, and `docs@20261121T101500Z-2` for its first successor,
+/// which is the same without erased documents. Orders by alias, then age.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GenerationId {
@@ -161,7 +161,20 @@ impl GenerationId {
         self.named_at
     }
 
-    /// The name to try when this one is taken.
+    /// Whether this is the name of a generation that was derived from `other` without documents that were erased: it takes
+    /// that one's place in the order of all.
+    pub fn succeeds(&self, other: &Self) -> bool {
+        (&self.alias, self.named_at) == (&other.alias, other.named_at) && other.ordinal < self.ordinal
+    }
+
+    /// The name of the next second, for another generation when this name is taken.
+    #[must_use]
+    pub fn later(&self) -> Self {
+        let next = self.named_at.as_second().saturating_add(1);
+        Self::new(&self.alias, Timestamp::from_second(next).unwrap_or(self.named_at), 1)
+    }
+
+    /// The name of a successor, or the one to try when that is taken.
     #[must_use]
     pub fn next(&self) -> Self {
         Self::new(&self.alias, self.named_at, self.ordinal.saturating_add(1))
@@ -336,6 +349,15 @@ mod tests {
         assert_eq!(first.as_str(), "docs@20261121T101500Z");
         assert_eq!(first.next().as_str(), "docs@20261121T101500Z-2");
         assert_eq!(GenerationId::parse(first.next().as_str()), Ok(first.next()));
+    }
+
+    #[test]
+    fn a_successor_stands_before_all_that_were_named_later() {
+        let first = GenerationId::parse("docs@20261121T235959Z").unwrap();
+        assert!(first.next().succeeds(&first) && first.next().next().succeeds(&first));
+        assert!(!first.succeeds(&first.next()) && !first.later().succeeds(&first));
+        assert!(first < first.next() && first.next() < first.later());
+        assert_eq!(first.next().later().as_str(), "docs@20261122T000000Z");
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Lifecycle {
             self.note_live(&listing).await?;
             return Ok(Published::AlreadyLive(generation.clone()));
         }
-        if listing.live.as_ref() != expected {
+        let is_successor = listing.live.as_ref().zip(expected).is_some_and(|(live, was)| live.succeeds(was));
+        if listing.live.as_ref() != expected && !is_successor {
             return Err(moved(&listing.alias, expected, listing.live));
         }
         let candidate = whole(&listing, generation)?;

@@ -13,7 +13,7 @@ use crate::pipeline::error::BuildError;
 use crate::pipeline::resume::Whole;
 use crate::store::StoreError;
 
-/// Generations of one alias that may be named in the same second before something is wrong.
+/// Names that may be taken, one a second, before something is wrong.
 const MOST_NAMES: u32 = 100;
 
 /// A generation to be filled.
@@ -54,7 +54,7 @@ impl Ingest {
     /// Names a generation, takes the lease on it, and creates it in the store.
     async fn begin_anew(&self, alias: &AliasName) -> Result<Begun, BuildError> {
         let now = self.registry.now().await?;
-        let mut generation = GenerationId::new(alias, now, 1);
+        let mut generation = self.name(alias, now).await?;
         for _ in 0..MOST_NAMES {
             let lease = self.lifecycle.reserve_build(&generation).await?;
             let manifest = self.manifest(&generation, now);
@@ -70,9 +70,19 @@ impl Ingest {
                 Err(error) => return Err(error.into()),
             }
             lease.release().await;
-            generation = generation.next();
+            // Not the next name of the same second: a generation's successors stand before all later builds.
+            generation = generation.later();
         }
         Err(StoreError::Taken(generation).into())
+    }
+
+    /// The name of this second, unless a generation or its successor stands there or later: publishing goes forward only.
+    async fn name(&self, alias: &AliasName, now: Timestamp) -> Result<GenerationId, BuildError> {
+        let name = GenerationId::new(alias, now, 1);
+        let known = self.registry.generations(alias).await?.into_iter().map(|record| record.generation);
+        let stored = self.store.generations(alias).await?.into_iter().map(|stored| stored.generation);
+        let newest = known.chain(stored).max();
+        Ok(newest.filter(|newest| name <= *newest).map_or(name, |newest| newest.later()))
     }
 
     fn manifest(&self, generation: &GenerationId, now: Timestamp) -> Manifest {
