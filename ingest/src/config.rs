@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::extract::Settings;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
+use crate::store::qdrant::settings::QdrantSection;
 
 /// Sections of the same file that only the server reads.
 const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];
@@ -73,6 +74,8 @@ pub struct IngestSection {
     pub keep: usize,
     /// Percent of the live generation's chunks below which the counts gate refuses a new one.
     pub least_percent: Percent,
+    /// How generations are laid out and loaded in Qdrant.
+    pub qdrant: QdrantSection,
 }
 
 impl IngestSection {
@@ -116,6 +119,7 @@ impl Default for IngestSection {
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
             least_percent: Percent::default(),
+            qdrant: QdrantSection::default(),
         }
     }
 }

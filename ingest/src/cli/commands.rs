@@ -178,7 +178,7 @@ impl Session {
     }
 
     async fn parts(&self) -> Result<Parts, CommandError> {
-        let store = crate::store::connect(&self.config.store)?;
+        let store = crate::store::connect(&self.config.store, &self.config.ingest.qdrant)?;
         let registry = Registry::open(&self.config.sql).await?;
         Ok(Parts { store, registry })
     }

@@ -13,6 +13,7 @@ use lectern_search::config::{BadStore, StoreKind, StoreSection};
 
 use crate::store::embedded::EmbeddedStore;
 use crate::store::qdrant::QdrantStore;
+use crate::store::qdrant::settings::QdrantSection;
 
 pub mod embedded;
 pub mod qdrant;
@@ -167,11 +168,11 @@ impl StoreError {
     }
 }
 
-/// The store that the configuration names. Needs no store to be there yet.
-pub fn connect(section: &StoreSection) -> Result<Arc<dyn WriteStore>, BadStore> {
+/// The store that the configuration names; `qdrant` says how generations are laid out there. Needs no store to be there yet.
+pub fn connect(section: &StoreSection, qdrant: &QdrantSection) -> Result<Arc<dyn WriteStore>, BadStore> {
     Ok(match section.kind {
         StoreKind::Embedded => Arc::new(EmbeddedStore::new(&section.path)),
-        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section)?),
+        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section, qdrant)?),
     })
 }
 
