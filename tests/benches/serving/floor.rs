@@ -15,7 +15,7 @@ struct Pair {
     requests: usize,
 }
 
-const PAIRS: [Pair; 3] = [
+const PAIRS: [Pair; 4] = [
     Pair {
         name: "search, dense",
         lectern: Call { path: "/v1/search", body: Some(search) },
@@ -26,6 +26,12 @@ const PAIRS: [Pair; 3] = [
         name: "ask, uncached",
         lectern: Call { path: "/v1/ask", body: Some(ask) },
         bare: Call { path: "/ask", body: Some(bare) },
+        requests: 3_000,
+    },
+    Pair {
+        name: "ask, uncached (loop: model streamed)",
+        lectern: Call { path: "/v1/ask", body: Some(ask) },
+        bare: Call { path: "/ask", body: Some(bare_streamed) },
         requests: 3_000,
     },
     Pair {
@@ -50,6 +56,10 @@ fn cached(_: usize) -> Value {
 
 fn bare(turn: usize) -> Value {
     json!({ "text": format!("What about topic {turn} of the handbook?"), "limit": 5 })
+}
+
+fn bare_streamed(turn: usize) -> Value {
+    json!({ "text": format!("What about topic {turn} of the handbook?"), "limit": 5, "stream": true })
 }
 
 /// Prints the table.

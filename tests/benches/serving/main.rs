@@ -101,7 +101,8 @@ async fn costs(store: &str, target: &Target) {
 const TABLES: [&str; 4] = ["costs", "floor", "streams", "swap"];
 
 fn wanted(table: &str) -> bool {
-    let named: Vec<String> = std::env::args().skip(1).filter(|name| TABLES.contains(&name.as_str())).collect();
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|name| TABLES.contains(&name.as_str())).collect();
     named.is_empty() || named.iter().any(|name| name == table)
 }
 
