@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::gather::{Bounds, Gather};
 use lectern_schema::generation::Manifest;
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::{CountPoints, ScoredPoint};
 use qdrant_client::{Payload, Qdrant};
 
-use super::gather::Gatherer;
+use super::gather::Searches;
 use super::status::of_generation;
 use super::{Connection, request};
 use crate::Collection;
@@ -23,15 +24,17 @@ use crate::query::{Hit, Query, ScoreKind};
 /// An open generation.
 pub(super) struct QdrantCollection {
     connection: Connection,
-    gatherer: Gatherer,
+    searches: Gather<Searches>,
     manifest: Manifest,
 }
 
 impl QdrantCollection {
     pub(super) fn new(connection: Connection, manifest: Manifest) -> Self {
         let Connection { batch, concurrency, .. } = connection;
-        let gatherer = Gatherer::new(connection.clone(), manifest.generation.clone(), batch, concurrency);
-        Self { connection, gatherer, manifest }
+        // Nobody waits for others while a call may begin: there is no time to gather in.
+        let bounds = Bounds { asks: batch, eager: concurrency, calls: concurrency, wait: Duration::ZERO };
+        let searches = Searches { connection: connection.clone(), generation: manifest.generation.clone() };
+        Self { connection, searches: Gather::new(searches, bounds), manifest }
     }
 
     async fn find(&self, query: &Query, deadline: Deadline) -> Result<Vec<Hit>, SearchError> {
@@ -40,7 +43,7 @@ impl QdrantCollection {
         let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
-        let points = self.gatherer.find(request, deadline).await?;
+        let points = self.searches.ask(request, deadline).await?;
         let hits = points.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
         Ok(query.best(hits))
     }
