@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, html, markdown, plain};
+use crate::extract::{Document, Emit, Input, Unreadable, html, markdown, plain, xlsx};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ mod front_matter;
 mod html;
 mod jsx;
 mod markdown;
+mod metadata;
 mod outline;
 mod plain;
 pub mod source;
