@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, docx, html, markdown, plain, xlsx};
+use crate::extract::{Document, Emit, Input, Unreadable, docx, html, markdown, plain, pptx, xlsx};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 4] = [
+static FORMATS: [Row; 5] = [
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -41,6 +41,7 @@ static FORMATS: [Row; 4] = [
     Row { name: "html", extensions: &["html", "htm"], is_plain: false, reader: Reader::One(html::read) },
     Row { name: "text", extensions: &["txt", "text"], is_plain: true, reader: Reader::One(plain::read) },
     Row { name: "docx", extensions: &["docx", "docm"], is_plain: false, reader: Reader::One(docx::read) },
+    Row { name: "pptx", extensions: &["pptx", "pptm"], is_plain: false, reader: Reader::One(pptx::read) },
 ];
 
 /// There is no format of this name.

@@ -25,6 +25,7 @@ mod metadata;
 mod opc;
 mod outline;
 mod plain;
+mod pptx;
 pub mod source;
 mod xml;
 
