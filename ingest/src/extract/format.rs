@@ -31,7 +31,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 5] = [
+static FORMATS: [Row; 6] = [
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -42,6 +42,7 @@ static FORMATS: [Row; 5] = [
     Row { name: "text", extensions: &["txt", "text"], is_plain: true, reader: Reader::One(plain::read) },
     Row { name: "docx", extensions: &["docx", "docm"], is_plain: false, reader: Reader::One(docx::read) },
     Row { name: "pptx", extensions: &["pptx", "pptm"], is_plain: false, reader: Reader::One(pptx::read) },
+    Row { name: "xlsx", extensions: &["xlsx", "xlsm"], is_plain: false, reader: Reader::One(xlsx::read) },
 ];
 
 /// There is no format of this name.

@@ -27,6 +27,7 @@ mod outline;
 mod plain;
 mod pptx;
 pub mod source;
+mod xlsx;
 mod xml;
 
 /// A file to be ingested: one document in most formats, many in some.
