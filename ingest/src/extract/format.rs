@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, docx, html, markdown, plain, pptx, xlsx};
+use crate::extract::{Document, Emit, Input, Unreadable, docx, html, markdown, odf, plain, pptx, xlsx};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 6] = [
+static FORMATS: [Row; 7] = [
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -43,6 +43,7 @@ static FORMATS: [Row; 6] = [
     Row { name: "docx", extensions: &["docx", "docm"], is_plain: false, reader: Reader::One(docx::read) },
     Row { name: "pptx", extensions: &["pptx", "pptm"], is_plain: false, reader: Reader::One(pptx::read) },
     Row { name: "xlsx", extensions: &["xlsx", "xlsm"], is_plain: false, reader: Reader::One(xlsx::read) },
+    Row { name: "odt", extensions: &["odt"], is_plain: false, reader: Reader::One(odf::read) },
 ];
 
 /// There is no format of this name.

@@ -22,6 +22,7 @@ mod html;
 mod jsx;
 mod markdown;
 mod metadata;
+mod odf;
 mod opc;
 mod outline;
 mod plain;
