@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, docx, epub, html, markdown, odf, plain, pptx, xlsx};
+use crate::extract::{
+    Document, Emit, Input, Unreadable, docx, epub, html, markdown, odf, plain, pptx, rtf, xlsx,
+};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 8] = [
+static FORMATS: [Row; 9] = [
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -44,6 +46,7 @@ static FORMATS: [Row; 8] = [
     Row { name: "pptx", extensions: &["pptx", "pptm"], is_plain: false, reader: Reader::One(pptx::read) },
     Row { name: "xlsx", extensions: &["xlsx", "xlsm"], is_plain: false, reader: Reader::One(xlsx::read) },
     Row { name: "odt", extensions: &["odt"], is_plain: false, reader: Reader::One(odf::read) },
+    Row { name: "rtf", extensions: &["rtf"], is_plain: false, reader: Reader::One(rtf::read) },
     Row { name: "epub", extensions: &["epub"], is_plain: false, reader: Reader::One(epub::read) },
 ];
 

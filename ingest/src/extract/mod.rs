@@ -28,6 +28,7 @@ mod opc;
 mod outline;
 mod plain;
 mod pptx;
+mod rtf;
 pub mod source;
 mod xlsx;
 mod xml;
