@@ -26,6 +26,7 @@ mod metadata;
 mod odf;
 mod opc;
 mod outline;
+mod pdf;
 mod plain;
 mod pptx;
 mod rtf;
