@@ -15,6 +15,7 @@ use crate::extract::format::{Format, Reader};
 mod archive;
 mod decode;
 mod docx;
+mod drawing;
 mod epub;
 mod fault;
 pub mod format;

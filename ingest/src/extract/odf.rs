@@ -105,7 +105,7 @@ impl Body {
             "tracked-changes" | "annotation" | "table-of-content" | "alphabetical-index"
             | "illustration-index" | "table-index" | "object-index" | "user-index" | "bibliography"
             | "forms" | "ruby-text" | "desc" | "title" | "binary-data" | "script" | "event-listeners" => {
-                xml.skip()?
+                xml.skip()?;
             }
             _ => {}
         }

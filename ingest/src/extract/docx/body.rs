@@ -77,18 +77,15 @@ impl Body<'_> {
             "pPr" => {
                 let paragraph = properties(xml)?;
                 if self.known.styles.role(&paragraph.style) == Some(Role::Contents) {
-                    return Ok(xml_skip_paragraph(xml, &mut self.paragraphs)?);
+                    self.paragraphs.pop();
+                    return skip_to_end(xml, "p");
                 }
                 self.start_paragraph(&paragraph);
                 if let Some(open) = self.paragraphs.last_mut() {
                     *open = paragraph;
                 }
             }
-            "rPr" => {
-                if is_hidden(xml)? {
-                    skip_to_end(xml, "r")?;
-                }
-            }
+            "rPr" => skip_if_hidden(xml)?,
             "t" => self.outline.text(&xml.text()?),
             "tab" | "ptab" => self.outline.text(" "),
             "noBreakHyphen" => self.outline.text("-"),
@@ -232,8 +229,8 @@ fn properties(xml: &mut Xml<'_>) -> Result<Paragraph, Fault> {
     Ok(paragraph)
 }
 
-/// Whether the run whose properties begin is not shown.
-fn is_hidden(xml: &mut Xml<'_>) -> Result<bool, Fault> {
+/// Reads past the end of the run whose properties begin when it is not shown.
+fn skip_if_hidden(xml: &mut Xml<'_>) -> Result<(), Fault> {
     let mut is_hidden = false;
     while let Some(piece) = xml.next()? {
         match piece {
@@ -243,12 +240,7 @@ fn is_hidden(xml: &mut Xml<'_>) -> Result<bool, Fault> {
             _ => {}
         }
     }
-    Ok(is_hidden)
-}
-
-fn xml_skip_paragraph(xml: &mut Xml<'_>, paragraphs: &mut Vec<Paragraph>) -> Result<(), Fault> {
-    paragraphs.pop();
-    skip_to_end(xml, "p")
+    if is_hidden { skip_to_end(xml, "r") } else { Ok(()) }
 }
 
 /// Reads past the end of an element that is open.

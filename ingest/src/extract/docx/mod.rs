@@ -1,12 +1,12 @@
 //! Reads DOCX files: headings, lists, tables, notes and text boxes as Word shows them; no deleted text, no field codes,
-//! no headers, footers, comments or tables of contents.
+//! no headers, footers, comments or tables of contents. Charts and diagrams stand at the end.
 
 use crate::extract::archive::Archive;
 use crate::extract::fault::Fault;
 use crate::extract::metadata::{LANGUAGE, note_language};
 use crate::extract::opc::{self, Relation};
 use crate::extract::xml::decoded;
-use crate::extract::{Document, Input, Unreadable};
+use crate::extract::{Document, Input, Unreadable, drawing};
 
 mod body;
 mod notes;
@@ -31,7 +31,11 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
         note_language(&mut properties.metadata, styles.language());
     }
     let known = body::Known { styles, footnotes, endnotes };
-    let outline = body::read(&decoded(&text), &known, numbering)?;
+    let mut outline = body::read(&decoded(&text), &known, numbering)?;
+    for relation in relations.iter().filter(|relation| drawing::KINDS.contains(&relation.kind.as_str())) {
+        let text = archive.part(&relation.part)?.unwrap_or_default();
+        drawing::read_into(&mut outline, &decoded(&text))?;
+    }
     let title = outline.title().map(str::to_owned).or(properties.title);
     Ok(Document { title, outline: Some(outline), metadata: properties.metadata, ..Document::default() })
 }
@@ -53,6 +57,7 @@ mod tests {
     const RELATIONS: &str = r#"<Relationships>
         <Relationship Id="1" Type="http://x/styles" Target="styles.xml"/>
         <Relationship Id="2" Type="http://x/numbering" Target="numbering.xml"/>
+        <Relationship Id="4" Type="http://x/chart" Target="chart.xml"/>
         <Relationship Id="3" Type="http://x/footnotes" Target="/word/footnotes.xml"/>
         </Relationships>"#;
     const STYLES: &str = r#"<w:styles xmlns:w="w"><w:docDefaults><w:rPrDefault><w:rPr><w:lang w:val="de-DE"/></w:rPr></w:rPrDefault></w:docDefaults>
@@ -180,6 +185,19 @@ mod tests {
         let sections = document(&body).unwrap().sections;
         let found: Vec<_> = sections.iter().map(|s| (s.heading_path.join("/"), s.text.as_str())).collect();
         assert_eq!(found, [(String::new(), "boxed"), ("Heading".to_owned(), "text")]);
+    }
+
+    #[test]
+    fn the_words_of_charts_are_read_and_their_numbers_are_not() {
+        let chart = "<c><a:t>Sales</a:t><c:strCache><c:pt><c:v>May</c:v></c:pt><c:pt><c:v>May</c:v></c:pt></c:strCache><c:numCache><c:v>7</c:v></c:numCache></c>";
+        let body = format!("<w:document>{}</w:document>", paragraph("", "Text."));
+        let parts = [
+            ("word/document.xml", body.as_str()),
+            ("word/_rels/document.xml.rels", RELATIONS),
+            ("word/chart.xml", chart),
+        ];
+        let document = extracted(read, &archive(&parts)).unwrap();
+        assert_eq!(document.sections[0].text, "Text.\n\nSales; May");
     }
 
     #[test]

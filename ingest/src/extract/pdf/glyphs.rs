@@ -8,7 +8,7 @@ use hayro_cmap::{BfString, load_embedded};
 use hayro_font::{CMapResolverFn, Font, FontCache, FontGlyph, FontQuery, FontResolverFn};
 use hayro_syntax::content::TypedIter;
 use hayro_syntax::content::ops::TypedInstruction;
-use hayro_syntax::object::{Array, Dict, Name, Object, Stream};
+use hayro_syntax::object::{Array, Dict, Name, Number, Object, Stream};
 use hayro_syntax::page::{Page, Resources};
 
 use crate::extract::fault::Fault;
@@ -53,7 +53,7 @@ pub(super) struct Seen {
 /// The fonts of a file.
 pub(super) struct Fonts<'a> {
     cache: FontCache<'a>,
-    fonts: FontResolverFn,
+    standard: FontResolverFn,
     cmaps: CMapResolverFn,
 }
 
@@ -63,7 +63,7 @@ impl Default for Fonts<'_> {
             FontQuery::Standard(font) => Some(font.get_font_data()),
             FontQuery::Fallback(font) => Some(font.pick_standard_font().get_font_data()),
         };
-        Self { cache: FontCache::new(), fonts: Arc::new(standard), cmaps: Arc::new(load_embedded) }
+        Self { cache: FontCache::new(), standard: Arc::new(standard), cmaps: Arc::new(load_embedded) }
     }
 }
 
@@ -191,12 +191,12 @@ impl<'a> Canvas<'_, 'a> {
     fn text(&mut self, operation: &TypedInstruction<'_, '_>, state: &mut State<'a>, is_left_out: bool) {
         match operation {
             TypedInstruction::Transform(m) => {
-                let m = [&m.0, &m.1, &m.2, &m.3, &m.4, &m.5].map(|number| number.as_f64());
+                let m = [&m.0, &m.1, &m.2, &m.3, &m.4, &m.5].map(Number::as_f64);
                 state.ctm = Matrix(m).within(state.ctm);
             }
             TypedInstruction::BeginText(_) => (state.text, state.line) = (Matrix::IDENTITY, Matrix::IDENTITY),
             TypedInstruction::SetTextMatrix(m) => {
-                let m = [&m.0, &m.1, &m.2, &m.3, &m.4, &m.5].map(|number| number.as_f64());
+                let m = [&m.0, &m.1, &m.2, &m.3, &m.4, &m.5].map(Number::as_f64);
                 (state.text, state.line) = (Matrix(m), Matrix(m));
             }
             TypedInstruction::CharacterSpacing(space) => state.char_space = space.0.as_f64(),
@@ -301,7 +301,7 @@ impl<'a> Canvas<'_, 'a> {
     fn face(&mut self, resources: &Resources<'a>, name: &Name<'_>) -> Result<Option<Face<'a>>, Fault> {
         let Some(dict) = resources.get_font(name) else { return Ok(None) };
         self.streams.measure_font(&dict)?;
-        let font = self.fonts.cache.font(&dict, &self.fonts.fonts, &self.fonts.cmaps);
+        let font = self.fonts.cache.font(&dict, &self.fonts.standard, &self.fonts.cmaps);
         let base =
             dict.get::<Name<'_>>("BaseFont").map(|name| name.as_str().to_lowercase()).unwrap_or_default();
         let is_bold =

@@ -240,7 +240,7 @@ impl Writer<'_> {
         let right = self.open.as_ref().and_then(|open| self.rights.get(&edge(&open.last))).copied();
         match &mut self.open {
             Some(open) if open.takes(page, line, level, &text) && !open.ends_before(line, right) => {
-                open.add(page, line, &text)
+                open.add(page, line, &text);
             }
             _ => {
                 self.close();

@@ -1,7 +1,8 @@
 use super::*;
 use crate::extract::Extracted;
 use crate::extract::archive::tests::extracted;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Type of the text.
 const BODY: u8 = 10;
@@ -10,7 +11,7 @@ const BODY: u8 = 10;
 fn shown(lines: &[(u8, u32, u32, &str)]) -> String {
     let mut content = "BT\n".to_owned();
     for (size, x, y, text) in lines {
-        content.push_str(&format!("/F {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj\n"));
+        writeln!(content, "/F {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj").unwrap();
     }
     content + "ET"
 }
@@ -40,7 +41,7 @@ fn file(pages: &[String], trailer: &str, more: &[&str]) -> Vec<u8> {
         write!(bytes, "{id} 0 obj\n{object}\nendobj\n").unwrap();
     }
     let start = bytes.len();
-    write!(bytes, "xref\n").unwrap();
+    writeln!(bytes, "xref").unwrap();
     for (id, place) in places {
         write!(bytes, "{id} 1\n{place:010} 00000 n \n").unwrap();
     }
@@ -162,14 +163,17 @@ fn bookmarks_tell_the_headings() {
 #[test]
 fn running_headers_and_footers_are_left_out() {
     let words = ["alpha", "beta", "gamma", "delta"];
-    let pages = [1, 2, 3, 4].map(|n: u32| {
-        shown(&[
-            (BODY, 50, 780, "Manual of the pump"),
-            (BODY, 50, 700, &format!("First {}.", words[n as usize - 1])),
-            (BODY, 50, 600, &format!("Then {}.", words[n as usize - 1])),
-            (BODY, 300, 20 + n, &n.to_string()),
-        ])
-    });
+    let pages: Vec<String> = (1..)
+        .zip(words)
+        .map(|(n, word)| {
+            shown(&[
+                (BODY, 50, 780, "Manual of the pump"),
+                (BODY, 50, 700, &format!("First {word}.")),
+                (BODY, 50, 600, &format!("Then {word}.")),
+                (BODY, 300, 20 + n, &n.to_string()),
+            ])
+        })
+        .collect();
     let document = document(&pages);
     let texts: Vec<_> = document.sections.iter().map(|section| section.text.as_str()).collect();
     assert_eq!(texts, words.map(|word| format!("First {word}.\n\nThen {word}.")));

@@ -7,7 +7,7 @@ use crate::extract::metadata::SLIDE;
 use crate::extract::opc::{self, Relation};
 use crate::extract::outline::Outline;
 use crate::extract::xml::{Piece, Xml, decoded};
-use crate::extract::{Document, Input, Unreadable};
+use crate::extract::{Document, Input, Unreadable, drawing};
 
 mod slide;
 
@@ -61,9 +61,9 @@ fn read_slide(archive: &mut Archive<'_>, part: &str, outline: &mut Outline) -> R
     slide::read_into(outline, &text)?;
     for relation in opc::relations(archive, part)? {
         match relation.kind.as_str() {
-            "chart" | "diagramData" => {
+            kind if drawing::KINDS.contains(&kind) => {
                 let text = archive.part(&relation.part)?.unwrap_or_default();
-                slide::read_drawing(outline, &decoded(&text))?;
+                drawing::read_into(outline, &decoded(&text))?;
             }
             "notesSlide" => {
                 let text = archive.part(&relation.part)?.unwrap_or_default();

@@ -52,33 +52,6 @@ pub(super) fn read_notes(outline: &mut Outline, text: &str) -> Result<(), Fault>
     read
 }
 
-/// The labels of a chart or diagram, each once.
-pub(super) fn read_drawing(outline: &mut Outline, text: &str) -> Result<(), Fault> {
-    let mut xml = Xml::new(text);
-    let mut labels: Vec<String> = Vec::new();
-    let mut in_names = false;
-    while let Some(piece) = xml.next()? {
-        match piece {
-            Piece::Start(element) => match element.name() {
-                "strCache" => in_names = true,
-                name if name == "t" || (name == "v" && in_names) => {
-                    let label = xml.text()?;
-                    let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
-                    if !label.is_empty() && !labels.contains(&label) {
-                        labels.push(label);
-                    }
-                }
-                _ => {}
-            },
-            Piece::End(name) if name == "strCache" => in_names = false,
-            _ => {}
-        }
-    }
-    outline.text(&labels.join("; "));
-    outline.end_block();
-    Ok(())
-}
-
 struct Shapes {
     outline: Outline,
     /// `Title` to read that alone, anything else to read all but that.

@@ -4,6 +4,7 @@
 use crate::extract::fault::Fault;
 use crate::extract::{Document, Input, Unreadable};
 
+mod body;
 mod charset;
 mod control;
 mod info;

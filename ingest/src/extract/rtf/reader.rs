@@ -1,4 +1,4 @@
-//! Reads the tokens of an RTF file into an outline.
+//! Follows the groups of an RTF file: where text goes, and what characters its bytes are.
 //! Keeps one state for each open group, and no more groups open than any program nests.
 
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 
 use crate::extract::Document;
 use crate::extract::fault::Fault;
-use crate::extract::outline::Outline;
+use crate::extract::rtf::body::Body;
 use crate::extract::rtf::charset;
 use crate::extract::rtf::control::{Destination, character, destination};
 use crate::extract::rtf::info::Info;
@@ -15,8 +15,6 @@ use crate::extract::rtf::tokens::{Token, Tokens};
 
 /// Word nests a dozen groups.
 const DEEPEST: usize = 1_000;
-/// Outline levels 0 to 8 are headings, 9 is text.
-const LEVELS: i32 = 9;
 
 /// What holds within a group.
 #[derive(Debug, Clone, Copy)]
@@ -30,25 +28,8 @@ struct State {
     fallback: i32,
 }
 
-/// What holds for a paragraph, across groups.
-#[derive(Debug, Default)]
-struct Paragraph {
-    outline_level: Option<i32>,
-    list_level: i32,
-    mark: String,
-    in_table: bool,
-    has_begun: bool,
-}
-
-#[derive(Default)]
-struct Table {
-    is_open: bool,
-    in_row: bool,
-    in_cell: bool,
-}
-
 pub(super) struct Reader {
-    outline: Outline,
+    body: Body,
     info: Info,
     states: Vec<State>,
     page: &'static Encoding,
@@ -65,18 +46,13 @@ pub(super) struct Reader {
     half: Option<u16>,
     /// Characters left to leave out after a Unicode escape.
     skipped: i32,
-    paragraph: Paragraph,
-    lists: usize,
-    table: Table,
     note: String,
-    notes: Vec<(usize, String)>,
-    noted: usize,
 }
 
 impl Default for Reader {
     fn default() -> Self {
         Self {
-            outline: Outline::default(),
+            body: Body::default(),
             info: Info::default(),
             states: vec![State {
                 destination: Destination::Text,
@@ -93,12 +69,7 @@ impl Default for Reader {
             dangles: false,
             half: None,
             skipped: 0,
-            paragraph: Paragraph::default(),
-            lists: 0,
-            table: Table::default(),
             note: String::new(),
-            notes: Vec::new(),
-            noted: 0,
         }
     }
 }
@@ -124,13 +95,12 @@ impl Reader {
             }
         }
         self.decode();
-        self.end_paragraph();
-        self.end_table();
-        let title = self.outline.title().unwrap_or(self.info.title.trim()).to_owned();
+        let outline = self.body.finish();
+        let title = outline.title().unwrap_or(self.info.title.trim()).to_owned();
         Ok(Document {
             title: Some(title).filter(|title| !title.is_empty()),
             metadata: self.info.metadata(),
-            outline: Some(self.outline),
+            outline: Some(outline),
             ..Document::default()
         })
     }
@@ -157,10 +127,8 @@ impl Reader {
         self.is_optional = false;
         let closed = self.states.pop().map(|state| state.destination);
         if closed == Some(Destination::Note) && self.destination() != Destination::Note {
-            self.noted += 1;
-            let note = std::mem::take(&mut self.note);
-            self.notes.push((self.noted, note));
-            self.text(&format!("[^{}]", self.noted));
+            let mark = self.body.add_note(std::mem::take(&mut self.note));
+            self.text(&mark);
         }
     }
 
@@ -221,29 +189,10 @@ impl Reader {
             "v" | "deleted" => self.set(|state| state.is_hidden = is_on),
             "plain" => self.set(|state| (state.is_hidden, state.font) = (false, None)),
             "par" | "sect" | "page" => self.end_paragraph(),
-            "line" => {
-                if self.destination() == Destination::Text {
-                    self.outline.line_break();
-                } else {
-                    self.text(" ");
-                }
-            }
+            "line" if self.destination() == Destination::Text => self.body.outline.line_break(),
+            "line" => self.text(" "),
             // The mark of an item has a paragraph of its own.
-            "pard" | "outlinelevel" | "ilvl" | "intbl" if self.destination() != Destination::Text => {}
-            "pard" => {
-                let mark = std::mem::take(&mut self.paragraph.mark);
-                self.paragraph =
-                    Paragraph { mark, has_begun: self.paragraph.has_begun, ..Paragraph::default() };
-            }
-            "outlinelevel" => self.paragraph.outline_level = number,
-            "ilvl" => self.paragraph.list_level = number.unwrap_or(0),
-            "intbl" => self.paragraph.in_table = true,
-            "cell" | "nestcell" => self.end_cell(),
-            "row" => {
-                self.end_paragraph();
-                self.table.in_row = false;
-                self.table.in_cell = false;
-            }
+            word if self.destination() == Destination::Text => self.body.format(word, number),
             _ => {}
         }
     }
@@ -261,13 +210,12 @@ impl Reader {
     fn symbol(&mut self, symbol: u8) {
         match symbol {
             b'*' => self.is_optional = true,
-            b'~' => self.text(" "),
+            b'~' | b'\t' => self.text(" "),
             b'_' => self.text("-"),
             b'{' => self.text("{"),
             b'}' => self.text("}"),
             b'\\' => self.text("\\"),
             b'\r' | b'\n' if self.destination() == Destination::Text => self.end_paragraph(),
-            b'\t' => self.text(" "),
             _ => {}
         }
     }
@@ -323,105 +271,19 @@ impl Reader {
             return;
         }
         match state.destination {
-            Destination::Text => {
-                self.begin_paragraph(text);
-                self.outline.text(text);
-            }
-            Destination::Mark => self.paragraph.mark.push_str(text),
+            Destination::Text => self.body.text(text),
+            Destination::Mark => self.body.paragraph.mark.push_str(text),
             Destination::Note => self.note.push_str(text),
             Destination::Info(field) => self.info.text(field, text),
             Destination::Nowhere | Destination::Properties | Destination::Fonts => {}
         }
     }
 
-    fn begin_paragraph(&mut self, text: &str) {
-        if self.paragraph.has_begun || text.trim().is_empty() {
-            return;
-        }
-        self.paragraph.has_begun = true;
-        if self.paragraph.in_table {
-            return self.begin_cell();
-        }
-        self.end_table();
-        let mark = std::mem::take(&mut self.paragraph.mark);
-        let level = self.paragraph.outline_level.filter(|level| (0..LEVELS).contains(level));
-        if let Some(level) = level {
-            self.end_lists(0);
-            self.outline.start_heading(u8::try_from(level + 2).unwrap_or(u8::MAX));
-        } else if mark.trim().is_empty() {
-            self.end_lists(0);
-        } else {
-            self.begin_item(mark.trim());
-        }
-    }
-
-    fn begin_item(&mut self, mark: &str) {
-        let number: Option<u64> = mark.trim_end_matches(['.', ')']).parse().ok();
-        let depth = usize::try_from(self.paragraph.list_level.clamp(0, LEVELS)).unwrap_or(0) + 1;
-        self.end_lists(depth.saturating_sub(usize::from(number.is_some())));
-        while self.lists < depth {
-            self.lists += 1;
-            self.outline.start_list(number.filter(|_| self.lists == depth));
-        }
-        self.outline.start_item();
-    }
-
-    fn end_lists(&mut self, depth: usize) {
-        while self.lists > depth {
-            self.lists -= 1;
-            self.outline.end_list();
-        }
-    }
-
     fn end_paragraph(&mut self) {
         match self.destination() {
-            Destination::Text => {}
-            Destination::Note => return self.note.push(' '),
-            _ => return,
+            Destination::Text => self.body.end_paragraph(),
+            Destination::Note => self.note.push(' '),
+            _ => {}
         }
-        self.outline.end_block();
-        self.paragraph.has_begun = false;
-        if !self.table.is_open {
-            self.write_notes();
-        }
-    }
-
-    fn write_notes(&mut self) {
-        for (number, note) in std::mem::take(&mut self.notes) {
-            self.end_lists(0);
-            self.outline.text(&format!("[^{number}]: {note}"));
-            self.outline.end_block();
-        }
-    }
-
-    fn begin_cell(&mut self) {
-        if !self.table.is_open {
-            self.end_lists(0);
-            self.outline.start_table();
-            self.table.is_open = true;
-        }
-        if !self.table.in_row {
-            self.outline.start_row();
-            self.table.in_row = true;
-        }
-        if !self.table.in_cell {
-            self.outline.start_cell();
-            self.table.in_cell = true;
-        }
-    }
-
-    fn end_cell(&mut self) {
-        self.begin_cell();
-        self.end_paragraph();
-        self.paragraph.mark.clear();
-        self.table.in_cell = false;
-    }
-
-    fn end_table(&mut self) {
-        if self.table.is_open {
-            self.outline.end_table();
-            self.table = Table::default();
-        }
-        self.write_notes();
     }
 }

@@ -195,9 +195,8 @@ mod tests {
 
     #[test]
     fn each_section_of_a_tall_sheet_has_the_header_and_its_first_row() {
-        let rows: String = (2..200)
-            .map(|n| format!("<row r='{n}'><c r='A{n}'><v>{n}</v></c><c r='B{n}'><v>{n}</v></c></row>"))
-            .collect();
+        let row = |n: u32| format!("<row r='{n}'><c r='A{n}'><v>{n}</v></c><c r='B{n}'><v>{n}</v></c></row>");
+        let rows = (2..200).map(row).collect::<Vec<_>>().concat();
         let header = "<row r='1'><c r='A1' t='s'><v>0</v></c><c r='B1' t='s'><v>1</v></c></row>";
         let sections = workbook("<sheet name='Data' r:id='a'/>", &(header.to_owned() + &rows)).sections;
         assert!(sections.len() > 2);

@@ -1,6 +1,8 @@
 //! Shows numbers as a spreadsheet does: dates as dates, percentages, decimals, thousands and units.
 //! Never tells a colour, and knows no language: dates are ISO 8601, the point is a point.
 
+use std::collections::BTreeSet;
+
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, date};
 
@@ -35,16 +37,16 @@ impl Format {
     pub(super) fn parse(code: &str) -> Self {
         let mut parts = Parts::default();
         parts.read(code);
-        if parts.has_day || parts.has_time {
-            return Self::Date { has_day: parts.has_day, has_time: parts.has_time };
+        if parts.has(Mark::Day) || parts.has(Mark::Time) {
+            return Self::Date { has_day: parts.has(Mark::Day), has_time: parts.has(Mark::Time) };
         }
-        if !parts.has_digits || parts.is_odd {
+        if !parts.has(Mark::Digit) || parts.has(Mark::Odd) {
             return Self::General;
         }
         Self::Decimal {
             decimals: parts.decimals.min(MOST_DECIMALS),
-            has_thousands: parts.has_thousands,
-            is_percent: parts.is_percent,
+            has_thousands: parts.has(Mark::Thousands),
+            is_percent: parts.has(Mark::Percent),
             prefix: parts.prefix,
             suffix: parts.suffix,
         }
@@ -90,22 +92,36 @@ pub(super) fn built_in(id: u32) -> &'static str {
     }
 }
 
+/// What occurs in a format code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    Day,
+    Time,
+    Digit,
+    Thousands,
+    Percent,
+    Point,
+    /// Fractions, exponents and scaling: shown as plain numbers.
+    Odd,
+}
+
 #[derive(Debug, Default)]
 struct Parts {
-    has_day: bool,
-    has_time: bool,
-    has_digits: bool,
-    has_thousands: bool,
-    is_percent: bool,
-    /// Fractions, exponents and scaling: shown as plain numbers.
-    is_odd: bool,
-    in_decimals: bool,
+    marks: BTreeSet<Mark>,
     decimals: usize,
     prefix: String,
     suffix: String,
 }
 
 impl Parts {
+    fn mark(&mut self, mark: Mark) {
+        self.marks.insert(mark);
+    }
+
+    fn has(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
+    }
+
     fn read(&mut self, code: &str) {
         if code.eq_ignore_ascii_case("general") {
             return;
@@ -124,30 +140,32 @@ impl Parts {
                     rest.next();
                 }
                 '[' => self.bracket(&rest.by_ref().take_while(|c| *c != ']').collect::<String>()),
-                'y' | 'Y' | 'd' | 'D' => self.has_day = true,
-                'h' | 'H' | 's' | 'S' => self.has_time = true,
-                'm' | 'M' if !self.has_time => self.has_day = true,
+                'y' | 'Y' | 'd' | 'D' => self.mark(Mark::Day),
+                'h' | 'H' | 's' | 'S' => self.mark(Mark::Time),
+                'm' | 'M' if !self.has(Mark::Time) => self.mark(Mark::Day),
                 '0' | '#' | '?' => self.digit(c),
-                ',' => self.has_thousands = true,
-                '.' => self.in_decimals = true,
+                ',' => self.mark(Mark::Thousands),
+                '.' => self.mark(Mark::Point),
                 '%' => {
-                    self.is_percent = true;
+                    self.mark(Mark::Percent);
                     self.literal("%");
                 }
-                'E' | 'e' | '/' | '@' => self.is_odd = true,
+                'E' | 'e' | '/' | '@' => self.mark(Mark::Odd),
                 '$' | '€' | '£' | '¥' | ' ' | '-' | '+' | '(' | ')' | ':' => self.literal(&c.to_string()),
                 _ => {}
             }
         }
         // `mm:ss` is minutes, `mm` alone a month.
-        self.has_day &= !self.has_time || code.contains(['y', 'Y', 'd', 'D']);
+        if self.has(Mark::Time) && !code.contains(['y', 'Y', 'd', 'D']) {
+            self.marks.remove(&Mark::Day);
+        }
         self.prefix = self.prefix.trim_start_matches([' ', '(']).to_owned();
         self.suffix = self.suffix.trim_end_matches([' ', ')']).to_owned();
     }
 
     fn digit(&mut self, c: char) {
-        self.has_digits = true;
-        self.decimals += usize::from(self.in_decimals && c != '#');
+        self.mark(Mark::Digit);
+        self.decimals += usize::from(self.has(Mark::Point) && c != '#');
     }
 
     /// A currency (`[$€-407]`), hours beyond a day (`[h]`), a colour or a condition.
@@ -155,12 +173,12 @@ impl Parts {
         if let Some(currency) = inner.strip_prefix('$') {
             self.literal(currency.split('-').next().unwrap_or_default());
         } else if matches!(inner, "h" | "hh" | "m" | "mm" | "s" | "ss") {
-            self.is_odd = true;
+            self.mark(Mark::Odd);
         }
     }
 
     fn literal(&mut self, text: &str) {
-        let side = if self.has_digits { &mut self.suffix } else { &mut self.prefix };
+        let side = if self.has(Mark::Digit) { &mut self.suffix } else { &mut self.prefix };
         side.push_str(text);
     }
 }
