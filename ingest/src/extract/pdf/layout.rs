@@ -218,14 +218,17 @@ struct Writer<'a> {
     rights: HashMap<i32, f64>,
 }
 
-/// How far the lines of a page reach to the right, by where they begin.
+/// How far most lines of a page reach to the right, by where they begin: a line over several columns is not most.
 fn rights(page: &[Line]) -> HashMap<i32, f64> {
-    let mut rights: HashMap<i32, f64> = HashMap::new();
+    let mut rights: HashMap<i32, Vec<f64>> = HashMap::new();
     for line in page {
-        let right = rights.entry(edge(line)).or_insert(line.to());
-        *right = right.max(line.to());
+        rights.entry(edge(line)).or_default().push(line.to());
     }
-    rights
+    let upper_quarter = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() * 3 / 4).copied().unwrap_or_default()
+    };
+    rights.into_iter().map(|(edge, all)| (edge, upper_quarter(all))).collect()
 }
 
 /// Where a line begins, about.

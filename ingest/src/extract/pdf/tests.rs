@@ -75,6 +75,18 @@ fn lines_become_paragraphs_and_divided_words_whole() {
 }
 
 #[test]
+fn a_header_over_two_columns_divides_no_paragraph() {
+    let mut lines = vec![(50, 750, "A header that is as wide as both of the columns together are")];
+    lines.extend([
+        (50, 700, "A column is narrow, and"),
+        (50, 688, "its lines are short but"),
+        (50, 676, "go on as sentences do"),
+    ]);
+    lines.extend([(50, 664, "until they have come to"), (50, 652, "the end of it all.")]);
+    assert!(text(&lines).ends_with("A column is narrow, and its lines are short but go on as sentences do until they have come to the end of it all."));
+}
+
+#[test]
 fn a_paragraph_goes_on_in_the_next_column() {
     assert_eq!(
         text(&[

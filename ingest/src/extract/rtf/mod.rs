@@ -72,6 +72,11 @@ mod tests {
     }
 
     #[test]
+    fn an_optional_word_within_a_group_hides_none_of_its_text() {
+        assert_eq!(text(r"{\f0\*\cs7\cf0 shown}{\*\cs7 left out}"), "shown");
+    }
+
+    #[test]
     fn special_characters_and_lines_are_kept() {
         assert_eq!(
             text("\\{a\\}\\~\\endash\\rquote\\line b\\par c\\-d\\_e\\tab f\\\ng"),

@@ -36,7 +36,9 @@ pub(super) struct Reader {
     fonts: HashMap<i32, &'static Encoding>,
     /// The font being defined.
     defined: i32,
-    /// Whether the group has just begun with `\*`.
+    /// Whether the group has just begun.
+    is_new: bool,
+    /// Whether it has just begun with `\*`.
     is_optional: bool,
     /// Bytes that are not decoded yet.
     bytes: Vec<u8>,
@@ -64,6 +66,7 @@ impl Default for Reader {
             page: WINDOWS_1252,
             fonts: HashMap::new(),
             defined: 0,
+            is_new: false,
             is_optional: false,
             bytes: Vec::new(),
             dangles: false,
@@ -89,6 +92,7 @@ impl Reader {
                 Token::Symbol(symbol) => self.symbol(symbol),
                 Token::Byte(byte, is_escaped) => self.byte(byte, is_escaped, &mut tokens),
             }
+            self.is_new = token == Token::Open;
             // What follows the file's own group is no part of it.
             if self.states.len() <= 1 {
                 break;
@@ -209,7 +213,7 @@ impl Reader {
 
     fn symbol(&mut self, symbol: u8) {
         match symbol {
-            b'*' => self.is_optional = true,
+            b'*' => self.is_optional = self.is_new,
             b'~' | b'\t' => self.text(" "),
             b'_' => self.text("-"),
             b'{' => self.text("{"),
@@ -246,6 +250,7 @@ impl Reader {
     fn decode(&mut self) {
         self.dangles = false;
         if !self.bytes.is_empty() {
+            self.half = None;
             let bytes = std::mem::take(&mut self.bytes);
             let (text, _) = self.encoding().decode_without_bom_handling(&bytes);
             self.text(&text);
