@@ -17,6 +17,14 @@ const MOST_VALUES: usize = 64;
 /// Longest language tag: `zh-Hant-TW` has 10 characters.
 const LONGEST_LANGUAGE: usize = 35;
 
+/// Ends of file names that programs state as titles.
+const FILES: [&str; 9] = [".doc", ".docx", ".dvi", ".tex", ".indd", ".qxd", ".pdf", ".ppt", ".pptx"];
+/// What programs call documents that nobody named.
+const WORDS_OF_PROGRAMS: [&str; 6] =
+    ["untitled", "document", "document1", "title", "powerpoint presentation", "slide 1"];
+/// When nothing happened: the zero of the clock that Windows counts file times by.
+const NEVER: &str = "1601-01-01T00:00:00Z";
+
 /// Who wrote it.
 pub(super) const AUTHOR: &str = "author";
 /// What it is about, in a sentence.
@@ -50,10 +58,20 @@ pub(super) fn note(fields: &mut Map<String, Value>, name: &str, text: &str) {
     }
 }
 
+/// A title as its writer stated it; `None` for what programs state: file names and their own words.
+pub(super) fn stated_title(text: &str) -> Option<String> {
+    let title = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lower = title.to_lowercase();
+    let is_file = FILES.iter().any(|extension| lower.ends_with(extension));
+    let is_word = WORDS_OF_PROGRAMS.contains(&lower.as_str()) || lower.starts_with("microsoft word - ");
+    (!title.is_empty() && title.len() <= LONGEST_VALUE && !is_file && !is_word).then_some(title)
+}
+
 /// Adds a point of time, unless `text` is none.
 pub(super) fn note_time(fields: &mut Map<String, Value>, name: &str, text: &str) {
-    if let Some(time) = instant(text.trim()) {
-        note(fields, name, &time.to_string());
+    let time = instant(text.trim()).map(|time| time.to_string());
+    if let Some(time) = time.filter(|time| time != NEVER) {
+        note(fields, name, &time);
     }
 }
 
@@ -115,6 +133,7 @@ mod tests {
             ("day", "2024-03-01"),
             ("word", "yesterday"),
             ("thirteenth_month", "2024-13-01T00:00:00Z"),
+            ("never", "1601-01-01T00:00:00Z"),
         ] {
             note_time(&mut fields, name, text);
         }
@@ -127,6 +146,14 @@ mod tests {
                 "day": "2024-03-01T00:00:00Z",
             })
         );
+    }
+
+    #[test]
+    fn titles_are_what_a_person_would_call_a_document() {
+        assert_eq!(stated_title(" The  Pump\n").as_deref(), Some("The Pump"));
+        for title in ["", "Untitled", "Microsoft Word - plan.doc", "plan.DOCX", "PowerPoint Presentation"] {
+            assert_eq!(stated_title(title), None, "{title}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::extract::archive::{Archive, resolved};
 use crate::extract::fault::Fault;
-use crate::extract::metadata::{AUTHOR, CREATED, DESCRIPTION, MODIFIED, note, note_language, note_time};
+use crate::extract::metadata::{
+    AUTHOR, CREATED, DESCRIPTION, MODIFIED, note, note_language, note_time, stated_title,
+};
 use crate::extract::xml::{Piece, Xml, decoded};
 
 /// What one part says of another.
@@ -75,8 +77,7 @@ pub(super) fn dublin_core(text: &str, date: &str) -> Result<Properties, Fault> {
         let fields = &mut found.metadata;
         match element.name() {
             "title" if found.title.is_none() => {
-                let title = xml.text()?;
-                found.title = Some(title.trim().to_owned()).filter(|title| !title.is_empty());
+                found.title = stated_title(&xml.text()?);
             }
             "creator" => authors.push(xml.text()?.trim().to_owned()),
             "initial-creator" => first_author = xml.text()?,

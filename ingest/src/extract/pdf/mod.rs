@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use crate::extract::archive::SAVE_WITHOUT_PASSWORD;
 use crate::extract::fault::Fault;
-use crate::extract::metadata::{AUTHOR, CREATED, MODIFIED, note, note_language, note_time};
+use crate::extract::metadata::{AUTHOR, CREATED, MODIFIED, note, note_language, note_time, stated_title};
 use crate::extract::{Document, Input, Unreadable};
 
 mod bookmarks;
@@ -41,7 +41,7 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let bookmarks = bookmarks::read(&pdf);
     let laid_out = layout::outline(pages, &bookmarks);
     let metadata = pdf.metadata();
-    let stated = metadata.title.as_deref().map(strings::decoded).filter(|title| is_title(title));
+    let stated = stated_title(&strings::decoded(metadata.title.as_deref().unwrap_or_default()));
     let mut fields = Map::new();
     note(&mut fields, AUTHOR, &strings::decoded(metadata.author.as_deref().unwrap_or_default()));
     note_time(&mut fields, CREATED, &metadata.creation_date.as_ref().map(written).unwrap_or_default());
@@ -89,16 +89,6 @@ fn without_text(seen: &glyphs::Seen) -> Option<Fault> {
         return Some(Fault::Damaged(reason.to_owned()));
     }
     (seen.pictures > 0).then_some(Fault::NoTextLayer)
-}
-
-/// Programs state file names and their own words as titles.
-fn is_title(title: &str) -> bool {
-    let lower = title.trim().to_lowercase();
-    let is_file =
-        [".doc", ".docx", ".dvi", ".tex", ".indd", ".qxd", ".pdf", ".ppt", ".pptx", ".xls", ".xlsx"]
-            .iter()
-            .any(|extension| lower.ends_with(extension));
-    !is_file && !matches!(lower.as_str(), "" | "untitled" | "title") && !lower.starts_with("microsoft ")
 }
 
 fn written(time: &DateTime) -> String {

@@ -22,14 +22,16 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let text = archive.needed(&main, FORMAT)?;
     let relations = opc::relations(&mut archive, &main)?;
     let mut outline = Outline::default();
+    let mut first_title = None;
     for (number, part) in (1_u64..).zip(slides(&decoded(&text), &relations)?) {
         outline.end_headings();
         outline.place(SLIDE, number);
-        read_slide(&mut archive, &part, &mut outline)?;
+        let title = read_slide(&mut archive, &part, &mut outline)?;
+        first_title = first_title.or(title);
     }
     let properties = opc::properties(&mut archive)?;
     Ok(Document {
-        title: properties.title,
+        title: properties.title.or(first_title),
         outline: Some(outline),
         metadata: properties.metadata,
         ..Document::default()
@@ -52,11 +54,13 @@ fn slides(text: &str, relations: &[Relation]) -> Result<Vec<String>, Fault> {
     Ok(slides)
 }
 
-fn read_slide(archive: &mut Archive<'_>, part: &str, outline: &mut Outline) -> Result<(), Fault> {
-    let Some(text) = archive.part(part)? else { return Ok(()) };
+/// Reads a slide; gives its title.
+fn read_slide(archive: &mut Archive<'_>, part: &str, outline: &mut Outline) -> Result<Option<String>, Fault> {
+    let Some(text) = archive.part(part)? else { return Ok(None) };
     let text = decoded(&text);
-    if let Some(title) = slide::title(&text)? {
-        heading(outline, TITLE_LEVEL, &title);
+    let title = slide::title(&text)?;
+    if let Some(title) = &title {
+        heading(outline, TITLE_LEVEL, title);
     }
     slide::read_into(outline, &text)?;
     for relation in opc::relations(archive, part)? {
@@ -76,7 +80,7 @@ fn read_slide(archive: &mut Archive<'_>, part: &str, outline: &mut Outline) -> R
             _ => {}
         }
     }
-    Ok(())
+    Ok(title)
 }
 
 fn heading(outline: &mut Outline, level: u8, text: &str) {

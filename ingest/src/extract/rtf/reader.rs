@@ -7,6 +7,7 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 
 use crate::extract::Document;
 use crate::extract::fault::Fault;
+use crate::extract::metadata::stated_title;
 use crate::extract::rtf::body::Body;
 use crate::extract::rtf::charset;
 use crate::extract::rtf::control::{Destination, character, destination};
@@ -100,13 +101,8 @@ impl Reader {
         }
         self.decode();
         let outline = self.body.finish();
-        let title = outline.title().unwrap_or(self.info.title.trim()).to_owned();
-        Ok(Document {
-            title: Some(title).filter(|title| !title.is_empty()),
-            metadata: self.info.metadata(),
-            outline: Some(outline),
-            ..Document::default()
-        })
+        let title = outline.title().map(str::to_owned).or_else(|| stated_title(&self.info.title));
+        Ok(Document { title, metadata: self.info.metadata(), outline: Some(outline), ..Document::default() })
     }
 
     fn state(&mut self) -> Option<&mut State> {
