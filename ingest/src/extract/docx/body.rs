@@ -31,7 +31,7 @@ pub(super) fn read(text: &str, known: &Known, numbering: Numbering) -> Result<Ou
         tables: 0,
         span: 1,
         notes: Vec::new(),
-        noted: 0,
+        noted: HashMap::new(),
     };
     while let Some(piece) = xml.next()? {
         match piece {
@@ -67,7 +67,8 @@ struct Body<'a> {
     span: usize,
     /// Notes that the text has referred to and that are not written yet, with their numbers.
     notes: Vec<(usize, String)>,
-    noted: usize,
+    /// Numbers of the notes that the text has referred to, by kind and id.
+    noted: HashMap<(&'static str, String), usize>,
 }
 
 impl Body<'_> {
@@ -90,8 +91,8 @@ impl Body<'_> {
             "tab" | "ptab" => self.outline.text(" "),
             "noBreakHyphen" => self.outline.text("-"),
             "br" | "cr" => self.outline.line_break(),
-            "footnoteReference" => self.refer(element, &self.known.footnotes),
-            "endnoteReference" => self.refer(element, &self.known.endnotes),
+            "footnoteReference" => self.refer(element, "footnote", &self.known.footnotes),
+            "endnoteReference" => self.refer(element, "endnote", &self.known.endnotes),
             "tbl" => {
                 self.end_lists(0);
                 self.tables += 1;
@@ -192,12 +193,15 @@ impl Body<'_> {
         }
     }
 
-    fn refer(&mut self, element: &Element<'_>, notes: &HashMap<String, String>) {
-        let note = element.attribute("id").and_then(|id| notes.get(&id));
-        if let Some(note) = note {
-            self.noted += 1;
-            self.outline.text(&format!("[^{}]", self.noted));
-            self.notes.push((self.noted, note.clone()));
+    /// A note is written once, however often the text refers to it.
+    fn refer(&mut self, element: &Element<'_>, kind: &'static str, notes: &HashMap<String, String>) {
+        let id = element.attribute("id").unwrap_or_default();
+        let Some(note) = notes.get(&id) else { return };
+        let next = self.noted.len() + 1;
+        let number = *self.noted.entry((kind, id)).or_insert(next);
+        self.outline.text(&format!("[^{number}]"));
+        if number == next {
+            self.notes.push((number, note.clone()));
         }
     }
 

@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[test]
+    fn a_note_is_written_once_however_often_it_is_referred_to() {
+        let body = r#"<w:p><w:r><w:t>a</w:t><w:footnoteReference w:id="2"/><w:t>b</w:t><w:footnoteReference w:id="2"/></w:r></w:p>"#;
+        assert_eq!(text(body), "a[^1]b[^1]\n\n[^1]: See the manual.");
+    }
+
+    #[test]
     fn deleted_text_and_field_codes_are_left_out_and_inserted_text_is_kept() {
         let body = r#"<w:p><w:del><w:r><w:delText>old </w:delText></w:r></w:del><w:moveFrom><w:r><w:t>moved </w:t></w:r></w:moveFrom>
             <w:ins><w:r><w:t>new </w:t></w:r></w:ins><w:r><w:fldChar w:fldCharType="begin"/><w:instrText>HYPERLINK "x"</w:instrText>

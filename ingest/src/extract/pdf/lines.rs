@@ -12,6 +12,9 @@ const SAME_LINE: f64 = 0.5;
 /// The share of lines that go up the page from which on their order is none to read in.
 const MOST_UPWARD: usize = 3;
 
+/// Sizes of type that are told apart in one line.
+const MOST_SIZES: usize = 16;
+
 /// A line of text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
@@ -128,9 +131,11 @@ impl Open {
         if !glyph.text.trim().is_empty() {
             self.chars += 1;
             self.bold += usize::from(glyph.is_bold);
+            let has_room = self.sizes.len() < MOST_SIZES;
             match self.sizes.iter_mut().find(|(size, _)| (*size - glyph.size).abs() < 0.05) {
                 Some((_, count)) => *count += 1,
-                None => self.sizes.push((glyph.size, 1)),
+                None if has_room => self.sizes.push((glyph.size, 1)),
+                None => {}
             }
         }
         self.last = glyph.clone();

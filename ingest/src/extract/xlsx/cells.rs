@@ -10,6 +10,10 @@ pub(super) struct Values {
     pub(super) strings: Vec<String>,
     pub(super) formats: Vec<Format>,
     pub(super) from_1904: bool,
+    /// Most bytes that the text of all cells may have: many cells can show the same long text.
+    pub(super) most: u64,
+    /// How many of them are left.
+    pub(super) left: std::cell::Cell<u64>,
 }
 
 /// A cell that shows something.
@@ -45,6 +49,9 @@ pub(super) fn rows(text: &str, values: &Values, mut take: impl FnMut(Row)) -> Re
                     let after = row.cells.last().map_or(1, |cell| cell.column.saturating_add(1));
                     let column = element.attribute("r").and_then(|name| column(&name)).unwrap_or(after);
                     let (text, is_word) = value(&element, &mut xml, values)?;
+                    let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                    let left = values.left.get().checked_sub(bytes);
+                    values.left.set(left.ok_or(Fault::Expands(values.most))?);
                     if !text.trim().is_empty() {
                         row.cells.push(Cell { column, text, is_word });
                     }

@@ -31,7 +31,9 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
         Some(relation) => formats(&decoded(&archive.part(&relation.part)?.unwrap_or_default()))?,
         None => Vec::new(),
     };
-    let values = cells::Values { strings, formats, from_1904: workbook.from_1904 };
+    let most = input.settings.max_expanded_bytes;
+    let left = std::cell::Cell::new(most);
+    let values = cells::Values { strings, formats, from_1904: workbook.from_1904, most, left };
     let mut outline = Outline::default();
     for (name, id) in &workbook.sheets {
         let Some(relation) = relations.iter().find(|relation| relation.id == *id) else { continue };
@@ -212,6 +214,26 @@ mod tests {
                 (&["Data".to_owned()][..], &"Data".into())
             );
         }
+    }
+
+    #[test]
+    fn a_text_that_many_cells_show_counts_as_often_as_it_is_shown() {
+        let cells = "<c t='s'><v>0</v></c>".repeat(200);
+        let long = format!("<sst><si><t>{}</t></si></sst>", "x".repeat(10_000));
+        let sheet = format!("<worksheet><row>{cells}</row></worksheet>");
+        let refused = extracted(
+            read,
+            &archive(&[
+                ("xl/workbook.xml", "<w><sheet name='A' r:id='a'/></w>"),
+                (
+                    "xl/_rels/workbook.xml.rels",
+                    "<R><R Id='a' Type='x/worksheet' Target='a.xml'/><R Id='s' Type='x/sharedStrings' Target='s.xml'/></R>",
+                ),
+                ("xl/a.xml", &sheet),
+                ("xl/s.xml", &long),
+            ]),
+        );
+        assert_eq!(refused.unwrap_err(), "expands to more than `ingest.max_expanded_bytes` = 1048576");
     }
 
     #[test]
