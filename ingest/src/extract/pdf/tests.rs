@@ -1,3 +1,5 @@
+//! Tests of the reader on files that are written here, object by object.
+
 use super::*;
 use crate::extract::Extracted;
 use crate::extract::archive::tests::extracted;

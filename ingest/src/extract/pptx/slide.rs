@@ -163,8 +163,8 @@ impl Shapes {
     }
 }
 
-fn role(placeholder: &Element<'_>) -> Role {
-    match placeholder.attribute("type").as_deref() {
+fn role(frame: &Element<'_>) -> Role {
+    match frame.attribute("type").as_deref() {
         Some("title" | "ctrTitle") => Role::Title,
         Some("dt" | "ftr" | "sldNum" | "hdr" | "sldImg") => Role::Repeated,
         Some("subTitle") => Role::Other,
