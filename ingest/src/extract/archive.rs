@@ -58,6 +58,10 @@ impl<'a> Archive<'a> {
             }
             Err(error) => return Err(damaged(std::io::Error::other(error))),
         };
+        // A claim may be too small, but nobody claims too much.
+        if part.size() > self.left {
+            return Err(Fault::Expands(self.most));
+        }
         let mut content = Vec::new();
         let read = part.take(self.left.saturating_add(1)).read_to_end(&mut content);
         let expanded = u64::try_from(content.len()).unwrap_or(u64::MAX);
