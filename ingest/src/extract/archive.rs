@@ -176,6 +176,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_archive_that_claims_too_little_is_found_out() {
+        let whole = archive(&[("a/b.xml", &"x".repeat(5_000)), ("c.xml", "")]);
+        let (size, claim) = (5_000_u32.to_le_bytes(), 5_u32.to_le_bytes());
+        let mut lying = whole.clone();
+        for at in 0..whole.len() - 4 {
+            if whole[at..at + 4] == size {
+                lying[at..at + 4].copy_from_slice(&claim);
+            }
+        }
+        assert_ne!(lying, whole);
+        assert_eq!(opened(&lying, 100).unwrap_err(), "is damaged: its part `A/b.xml` cannot be unpacked");
+    }
+
+    #[test]
     fn what_is_no_archive_says_what_it_is() {
         let whole = archive(&[("a/b.xml", "x")]);
         let encrypted = [COMPOUND_FILE, ENCRYPTED_PACKAGE].concat();
