@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, html, markdown, plain};
+use crate::extract::{
+    Document, Emit, Input, Unreadable, docx, epub, html, markdown, odf, pdf, plain, pptx, rtf, xlsx,
+};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 3] = [
+static FORMATS: [Row; 10] = [
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -40,6 +42,13 @@ static FORMATS: [Row; 3] = [
     },
     Row { name: "html", extensions: &["html", "htm"], is_plain: false, reader: Reader::One(html::read) },
     Row { name: "text", extensions: &["txt", "text"], is_plain: true, reader: Reader::One(plain::read) },
+    Row { name: "pdf", extensions: &["pdf"], is_plain: false, reader: Reader::One(pdf::read) },
+    Row { name: "docx", extensions: &["docx", "docm"], is_plain: false, reader: Reader::One(docx::read) },
+    Row { name: "pptx", extensions: &["pptx", "pptm"], is_plain: false, reader: Reader::One(pptx::read) },
+    Row { name: "xlsx", extensions: &["xlsx", "xlsm"], is_plain: false, reader: Reader::One(xlsx::read) },
+    Row { name: "odt", extensions: &["odt"], is_plain: false, reader: Reader::One(odf::read) },
+    Row { name: "rtf", extensions: &["rtf"], is_plain: false, reader: Reader::One(rtf::read) },
+    Row { name: "epub", extensions: &["epub"], is_plain: false, reader: Reader::One(epub::read) },
 ];
 
 /// There is no format of this name.

@@ -11,11 +11,9 @@ use html5ever::tokenizer::{
 };
 use serde_json::{Map, Value};
 
+use crate::extract::metadata::{AUTHOR, DESCRIPTION, note, note_language};
 use crate::extract::outline::Outline;
 use crate::extract::{Document, Input, Unreadable, decode};
-
-/// Longest metadata value in bytes: more is text, not metadata.
-const LONGEST_VALUE: usize = 1_024;
 
 /// How much of a page counts as content. Tried in this order until there is text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +145,7 @@ impl Reader {
             return;
         }
         match tag.name.as_ref() {
-            "html" => self.note("lang", attribute(tag, "lang")),
+            "html" => note_language(&mut self.metadata, &attribute(tag, "lang").unwrap_or_default()),
             "meta" => self.meta(tag),
             "title" => self.in_title = true,
             "main" | "article" => self.content_depth += 1,
@@ -246,17 +244,9 @@ impl Reader {
     }
 
     fn meta(&mut self, tag: &Tag) {
-        let name = attribute(tag, "name").map(|name| name.to_ascii_lowercase());
-        match name.as_deref() {
-            Some("author") => self.note("author", attribute(tag, "content")),
-            Some("description") => self.note("description", attribute(tag, "content")),
-            _ => {}
-        }
-    }
-
-    fn note(&mut self, field: &str, value: Option<String>) {
-        if let Some(value) = value.filter(|value| !value.is_empty() && value.len() <= LONGEST_VALUE) {
-            self.metadata.insert(field.to_owned(), Value::String(value));
+        let name = attribute(tag, "name").unwrap_or_default().to_ascii_lowercase();
+        if let AUTHOR | DESCRIPTION = name.as_str() {
+            note(&mut self.metadata, &name, &attribute(tag, "content").unwrap_or_default());
         }
     }
 }

@@ -9,17 +9,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::extract::decode::NotText;
+use crate::extract::fault::Fault;
 use crate::extract::format::{Format, Reader};
 
+mod archive;
 mod decode;
+mod docx;
+mod drawing;
+mod epub;
+mod fault;
 pub mod format;
 mod front_matter;
 mod html;
 mod jsx;
 mod markdown;
+mod metadata;
+mod odf;
+mod opc;
 mod outline;
+mod pdf;
 mod plain;
+mod pptx;
+mod rtf;
 pub mod source;
+mod xlsx;
+mod xml;
 
 /// A file to be ingested: one document in most formats, many in some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +117,9 @@ pub enum Unreadable {
     /// Its bytes are not text.
     #[error(transparent)]
     NotText(#[from] NotText),
+    /// It is in a binary or packed format and cannot be read as such.
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// Nothing in it could be found by a search.
     #[error("has no text in it")]
     Empty,
