@@ -10,10 +10,12 @@ use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::EmbedderSection;
 use lectern_resilience::config::RetrySection;
-use lectern_search::config::StoreSection;
+use lectern_search::config::{StoreKind, StoreSection};
 use serde::Deserialize;
 
-use crate::extract::Settings;
+use crate::extract::{Settings, source};
+use crate::gather::Gathering;
+use crate::gather::web::config::WebSection;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
 use crate::reading::Limits;
@@ -55,6 +57,22 @@ impl Config {
     }
 }
 
+impl Config {
+    /// How sources are found. What is no file yet is kept in the data folder, where there is one.
+    pub fn gathering(&self) -> Gathering {
+        let is_embedded = self.store.kind == StoreKind::Embedded;
+        Gathering {
+            ignore: self.ingest.ignore.clone(),
+            max_stdin_bytes: self.ingest.max_file_bytes,
+            web: self.ingest.web.clone(),
+            spool: is_embedded.then(|| self.store.path.join(SPOOL)),
+        }
+    }
+}
+
+/// Folder of the data folder for what is ingested and is no file.
+const SPOOL: &str = "spool";
+
 /// How documents are read and cut, and how careful publishing is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -67,6 +85,8 @@ pub struct IngestSection {
     pub max_file_bytes: u64,
     /// Most bytes that the compressed parts of one file may have together when they are expanded.
     pub max_expanded_bytes: u64,
+    /// Patterns of files that are no documents, as `.gitignore` writes them.
+    pub ignore: Vec<String>,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
     /// Seconds that reading a file may take until its first document, and then until each next one.
@@ -79,6 +99,8 @@ pub struct IngestSection {
     pub keep: usize,
     /// Percent of the live generation's chunks below which the counts gate refuses a new one.
     pub least_percent: Percent,
+    /// How pages are fetched.
+    pub web: WebSection,
 }
 
 impl IngestSection {
@@ -110,6 +132,10 @@ impl IngestSection {
                 found.push((key, "must be at least 1".to_owned()));
             }
         }
+        if let Err(error) = source::ignored(Path::new("/"), &self.ignore) {
+            found.push(("ignore", format!("has a pattern that cannot be read: {error}")));
+        }
+        found.extend(self.web.faults());
         found
     }
 }
@@ -123,12 +149,14 @@ impl Default for IngestSection {
             max_file_bytes: 64 * 1024 * 1024,
             // Ten times what real documents expand to; a bomb expands a thousandfold.
             max_expanded_bytes: 256 * 1024 * 1024,
+            ignore: Vec::new(),
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
             extract_seconds: NonZeroU64::new(30).unwrap_or(NonZeroU64::MIN),
             extract_mib: NonZeroU64::new(256).unwrap_or(NonZeroU64::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
             least_percent: Percent::default(),
+            web: WebSection::default(),
         }
     }
 }
@@ -145,9 +173,13 @@ mod tests {
             overlap_tokens: 5,
             max_file_bytes: 0,
             max_expanded_bytes: 0,
+            ignore: vec!["{a".to_owned()],
             ..IngestSection::default()
         };
         let keys: Vec<&str> = section.faults().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes"]);
+        assert_eq!(
+            keys,
+            ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes", "ignore"]
+        );
     }
 }

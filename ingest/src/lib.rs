@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod evaluate;
 pub mod extract;
+pub mod gather;
 pub mod lifecycle;
 pub mod pipeline;
 pub mod reading;

@@ -71,9 +71,14 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Paths {
-    /// Folders and files to ingest; hidden and git-ignored files are left out
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders and files to ingest; `-` for JSON Lines on standard input; addresses of sitemaps and pages, whose hosts
+    /// must be in `ingest.web.hosts`. Left out are hidden files and those that `.gitignore`, `.lecternignore` or
+    /// `ingest.ignore` name
+    #[arg(required_unless_present = "urls", value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
+    /// File with one address of a sitemap or page per line
+    #[arg(long, value_name = "FILE")]
+    pub(super) urls: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
