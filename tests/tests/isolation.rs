@@ -35,14 +35,19 @@ fn is_reader(pid: u32) -> bool {
 fn caught_reading(world: &World) -> (Child, u32) {
     let mut command = world.ingest_command(&["run", "documents", "--json"]);
     let ingest = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let reader = at_work(ingest.id());
+    (ingest, reader)
+}
+
+/// A reader of this ingest, as soon as there is one at work.
+fn at_work(ingest: u32) -> u32 {
     let begun = Instant::now();
-    while begun.elapsed() < LONG {
-        if let Some(reader) = readers(ingest.id()).into_iter().find(|pid| look_into(*pid).is_some()) {
-            return (ingest, reader);
-        }
+    let mut reader = None;
+    while reader.is_none() && begun.elapsed() < LONG {
+        reader = readers(ingest).into_iter().find(|pid| look_into(*pid).is_some());
         std::thread::yield_now();
     }
-    panic!("no reader was started");
+    reader.unwrap()
 }
 
 fn signal(name: &str, pid: u32) {
@@ -119,6 +124,8 @@ async fn a_killed_ingest_leaves_no_reader_behind() {
     let world = World::embedded().await;
     world.write("a.txt", &large(20));
     let (mut ingest, reader) = caught_reading(&world);
+    // One that hangs will not notice by itself.
+    signal("-STOP", reader);
     ingest.kill().unwrap();
     ingest.wait().unwrap();
     assert!(gone(reader));

@@ -50,7 +50,7 @@ fn is_public(address: IpAddr) -> bool {
 fn is_public_v4(address: Ipv4Addr) -> bool {
     // Those the standard library has no name for: this network, carriers' own, protocols', tests', reserved.
     let is_special = match address.octets() {
-        [0, ..] | [192, 0, 0, _] | [198, 18..=19, ..] | [240..=255, ..] => true,
+        [0 | 240..=255, ..] | [192, 0, 0, _] | [198, 18..=19, ..] => true,
         [100, second, ..] => (64..128).contains(&second),
         _ => false,
     };

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use quick_xml::Reader;
@@ -38,7 +39,8 @@ pub(super) enum NoSitemap {
 /// Whether an address looks like that of a sitemap.
 pub(super) fn is_named_so(url: &Url) -> bool {
     let path = url.path().to_ascii_lowercase();
-    path.ends_with(".xml") || path.ends_with(".xml.gz")
+    let path = path.strip_suffix(".gz").unwrap_or(&path);
+    Path::new(path).extension().is_some_and(|extension| extension == "xml")
 }
 
 /// Reads a sitemap found at `base`. What is no address is left out; what is torn is read as far as it goes.
