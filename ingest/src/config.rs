@@ -1,21 +1,25 @@
 //! The `ingest` section of the configuration, and the reading of all sections that the ingest needs.
 //! Never changes a setting: what does not fit is refused.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
+use std::time::Duration;
 
 use lectern_boot::config::{Faults, Loader};
 use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::EmbedderSection;
 use lectern_resilience::config::RetrySection;
-use lectern_search::config::StoreSection;
+use lectern_search::config::{StoreKind, StoreSection};
 use serde::Deserialize;
 
-use crate::extract::Settings;
+use crate::extract::{Settings, source};
+use crate::gather::Gathering;
+use crate::gather::web::config::WebSection;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
 use crate::store::qdrant::settings::QdrantSection;
+use crate::reading::Limits;
 
 /// Sections of the same file that only the server reads.
 const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];
@@ -54,6 +58,22 @@ impl Config {
     }
 }
 
+impl Config {
+    /// How sources are found. What is no file yet is kept in the data folder, where there is one.
+    pub fn gathering(&self) -> Gathering {
+        let is_embedded = self.store.kind == StoreKind::Embedded;
+        Gathering {
+            ignore: self.ingest.ignore.clone(),
+            max_stdin_bytes: self.ingest.max_file_bytes,
+            web: self.ingest.web.clone(),
+            spool: is_embedded.then(|| self.store.path.join(SPOOL)),
+        }
+    }
+}
+
+/// Folder of the data folder for what is ingested and is no file.
+const SPOOL: &str = "spool";
+
 /// How documents are read and cut, and how careful publishing is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,8 +86,14 @@ pub struct IngestSection {
     pub max_file_bytes: u64,
     /// Most bytes that the compressed parts of one file may have together when they are expanded.
     pub max_expanded_bytes: u64,
+    /// Patterns of files that are no documents, as `.gitignore` writes them.
+    pub ignore: Vec<String>,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
+    /// Seconds that reading a file may take until its first document, and then until each next one.
+    pub extract_seconds: NonZeroU64,
+    /// Memory that reading a file may take, in MiB.
+    pub extract_mib: NonZeroU64,
     /// Seconds that the embedder may take for a batch of chunks, all tries together.
     pub embed_seconds: NonZeroUsize,
     /// Superseded generations that `prune` keeps, to roll back to.
@@ -76,6 +102,8 @@ pub struct IngestSection {
     pub least_percent: Percent,
     /// How generations are laid out and loaded in Qdrant.
     pub qdrant: QdrantSection,
+    /// How pages are fetched.
+    pub web: WebSection,
 }
 
 impl IngestSection {
@@ -85,6 +113,11 @@ impl IngestSection {
     /// How documents are read.
     pub fn extraction(&self) -> Settings {
         Settings { max_file_bytes: self.max_file_bytes, max_expanded_bytes: self.max_expanded_bytes }
+    }
+
+    /// What the readers of documents may take.
+    pub fn reading(&self) -> Limits {
+        Limits { patience: Duration::from_secs(self.extract_seconds.get()), mib: self.extract_mib.get() }
     }
 
     fn faults(&self) -> Vec<(&'static str, String)> {
@@ -102,6 +135,10 @@ impl IngestSection {
                 found.push((key, "must be at least 1".to_owned()));
             }
         }
+        if let Err(error) = source::ignored(Path::new("/"), &self.ignore) {
+            found.push(("ignore", format!("has a pattern that cannot be read: {error}")));
+        }
+        found.extend(self.web.faults());
         found
     }
 }
@@ -115,11 +152,15 @@ impl Default for IngestSection {
             max_file_bytes: 64 * 1024 * 1024,
             // Ten times what real documents expand to; a bomb expands a thousandfold.
             max_expanded_bytes: 256 * 1024 * 1024,
+            ignore: Vec::new(),
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
+            extract_seconds: NonZeroU64::new(30).unwrap_or(NonZeroU64::MIN),
+            extract_mib: NonZeroU64::new(256).unwrap_or(NonZeroU64::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
             least_percent: Percent::default(),
             qdrant: QdrantSection::default(),
+            web: WebSection::default(),
         }
     }
 }
@@ -136,9 +177,13 @@ mod tests {
             overlap_tokens: 5,
             max_file_bytes: 0,
             max_expanded_bytes: 0,
+            ignore: vec!["{a".to_owned()],
             ..IngestSection::default()
         };
         let keys: Vec<&str> = section.faults().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes"]);
+        assert_eq!(
+            keys,
+            ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes", "ignore"]
+        );
     }
 }

@@ -12,6 +12,7 @@ use lectern_boot::config::{Loader, fields_of};
 use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
+use lectern_ingest::gather::web::config::WebSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
@@ -39,6 +40,9 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     for line in fs::read_to_string(reference()).unwrap().lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             name.clone_into(&mut section);
+            if let Some((above, key)) = section.rsplit_once('.') {
+                found.entry(above.to_owned()).or_default().insert(key.to_owned());
+            }
             found.entry(section.clone()).or_default();
         } else if let Some((key, _)) = key_of(line) {
             assert!(found.entry(section.clone()).or_default().insert(key.to_owned()), "{section}.{key}");
@@ -66,6 +70,8 @@ impl Reader {
     }
 
     fn all(&mut self) -> Vec<(String, String)> {
+        let web = fields_of::<WebSection>().iter().map(|field| (*field).to_owned()).collect();
+        self.read.insert("ingest.web".to_owned(), web);
         vec![
             shown(&self.section::<HttpSection>("http")),
             shown(&self.section::<StoreSection>("store")),

@@ -2,6 +2,7 @@
 //! Never reads a file, never embeds, and gives the same chunks for the same document every time.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use lectern_schema::chunk::ChunkPayload;
@@ -56,23 +57,27 @@ impl Cutter {
         &self.settings
     }
 
-    /// The chunks of a document, in reading order.
-    pub fn cut(&self, document: &Extracted) -> Vec<Chunk> {
+    /// Hands on the chunks of a document one by one, in reading order, until all are cut or `take` breaks off.
+    pub fn cut(
+        &self,
+        document: &Extracted,
+        take: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let is_markup = !document.format.is_plain();
         let most = usize::try_from(self.settings.max_tokens).unwrap_or(usize::MAX);
         let small = most / 4;
-        let mut chunks = Vec::new();
+        let mut position = 0;
         for group in group::grouped(&document.sections, small, most - most / HEADER_SHARE, &*self.measure) {
             let header = self.header(&document.title, &group);
             let room = most.saturating_sub((self.measure)(&header)).max(1);
             let overlap = usize::try_from(self.settings.overlap_tokens).unwrap_or(0).min(room / 2);
             let split = Split { measure: &*self.measure, room, overlap, is_markup };
             for text in split.pieces(&group.text) {
-                let position = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-                chunks.push(self.chunk(document, &group, (&header, text), position));
+                take(self.chunk(document, &group, (&header, text), position))?;
+                position = position.saturating_add(1);
             }
         }
-        chunks
+        ControlFlow::Continue(())
     }
 
     /// Title and headings as they are embedded. The outer headings go first when it is too long, then the title's end.
@@ -102,7 +107,7 @@ impl Cutter {
             id: ChunkId::derive(&document.document_id, position, &content_hash),
             payload: ChunkPayload {
                 document_id: document.document_id.clone(),
-                uri: document.document_id.to_string(),
+                uri: document.uri.clone(),
                 title: document.title.clone(),
                 heading_path: group.heading_path.clone(),
                 text: text.to_owned(),
@@ -134,9 +139,20 @@ mod tests {
         Arc::new(|text: &str| text.split_whitespace().count())
     }
 
+    fn cut(cutter: &Cutter, document: &Extracted) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let ended = cutter.cut(document, &mut |chunk| {
+            chunks.push(chunk);
+            ControlFlow::Continue(())
+        });
+        assert!(ended.is_continue());
+        chunks
+    }
+
     fn document(sections: &[(&[&str], &str)]) -> Extracted {
         Extracted {
             document_id: DocumentId::parse("docs/a.md").unwrap(),
+            uri: "docs/a.md".into(),
             title: "Manual".into(),
             format: Format::parse("markdown").unwrap(),
             sections: sections
@@ -154,7 +170,7 @@ mod tests {
     #[test]
     fn title_and_headings_are_embedded_but_not_quoted() {
         let chunks =
-            Cutter::new(words(), 256, 100, 0).cut(&document(&[(&["Use", "Start"], "Press the button.")]));
+            cut(&Cutter::new(words(), 256, 100, 0), &document(&[(&["Use", "Start"], "Press the button.")]));
         assert_eq!(chunks.len(), 1);
         assert_eq!(chunks[0].embedded, "Manual\nUse > Start\n\nPress the button.");
         assert_eq!(chunks[0].payload.text, "Press the button.");
@@ -170,12 +186,12 @@ mod tests {
         let document = document(&[(&[long.trim(), "inner"], &text.join(" "))]);
         for most in [32, 100, 240] {
             let cutter = Cutter::new(words(), 256, most, 0);
-            let chunks = cutter.cut(&document);
+            let chunks = cut(&cutter, &document);
             let most = usize::try_from(most).unwrap();
             assert!(chunks.iter().all(|chunk| words()(&chunk.embedded) <= most));
             let again: Vec<&str> = chunks.iter().flat_map(|c| c.payload.text.split_whitespace()).collect();
             assert_eq!(again, text.join(" ").split_whitespace().collect::<Vec<_>>());
-            assert_eq!(chunks, cutter.cut(&document));
+            assert_eq!(chunks, cut(&cutter, &document));
         }
     }
 
@@ -189,7 +205,7 @@ mod tests {
     fn an_endless_title_is_cut_not_the_text() {
         let mut document = document(&[(&[], "The text.")]);
         document.title = "title ".repeat(10_000);
-        let chunks = Cutter::new(words(), 256, 60, 0).cut(&document);
+        let chunks = cut(&Cutter::new(words(), 256, 60, 0), &document);
         assert_eq!(chunks[0].payload.text, "The text.");
         assert!(words()(&chunks[0].embedded) <= 60);
     }

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::query::Mode;
 
+use crate::reading::COMMAND;
+
 /// Turns folders of documents into a searchable generation and publishes it.
 ///
 /// Settings come from built-in defaults, then the configuration file, then environment variables such as
@@ -18,7 +20,16 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) common: Common,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Entry,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Entry {
+    #[command(flatten)]
+    Asked(Command),
+    /// Read documents for the program that started this one
+    #[command(name = COMMAND, hide = true)]
+    ReadDocuments,
 }
 
 #[derive(Debug, Args)]
@@ -60,9 +71,14 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Paths {
-    /// Folders and files to ingest; hidden and git-ignored files are left out
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders and files to ingest; `-` for JSON Lines on standard input; addresses of sitemaps and pages, whose hosts
+    /// must be in `ingest.web.hosts`. Left out are hidden files and those that `.gitignore`, `.lecternignore` or
+    /// `ingest.ignore` name
+    #[arg(required_unless_present = "urls", value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
+    /// File with one address of a sitemap or page per line
+    #[arg(long, value_name = "FILE")]
+    pub(super) urls: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

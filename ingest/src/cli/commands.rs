@@ -1,7 +1,7 @@
 //! What each command does, one function per command.
 //! Never prints: it returns what is to be printed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use lectern_search::query::Mode;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::cli::arguments::{Command, Eval, Force};
+use crate::cli::arguments::{Command, Eval, Force, Paths};
 use crate::cli::outcome::{CommandError, Exit, Outcome};
 use crate::cli::progress::shown;
 use crate::cli::text;
 use crate::config::Config;
 use crate::evaluate::Evaluator;
-use crate::extract::source::{self, Sources};
+use crate::extract::source::Sources;
+use crate::gather::{self, Inputs};
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::Holder;
 use crate::lifecycle::prune::{Fate, Retention};
@@ -26,7 +27,6 @@ use crate::lifecycle::publish::{Published, Reason, Terms};
 use crate::lifecycle::shelf::{Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError};
 use crate::pipeline::build::Built;
-use crate::pipeline::error::BuildError;
 use crate::pipeline::{Encoder, Ingest};
 use crate::registry::Registry;
 use crate::registry::runs::{RunEnd, RunOutcome};
@@ -43,9 +43,9 @@ impl Session {
     /// Does what was asked for.
     pub(super) async fn perform(&self, command: Command) -> Result<Outcome, CommandError> {
         match command {
-            Command::Run(run) => self.run(run.paths.paths, &run.force).await,
-            Command::Plan(paths) => self.plan(paths.paths).await,
-            Command::Build(paths) => self.build(paths.paths).await,
+            Command::Run(run) => self.run(run.paths, &run.force).await,
+            Command::Plan(paths) => self.plan(paths).await,
+            Command::Build(paths) => self.build(paths).await,
             Command::Gate(gate) => self.gate(&gate.generation).await,
             Command::Publish(publish) => self.publish(&publish.generation.generation, &publish.force).await,
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    async fn run(&self, paths: Vec<PathBuf>, force: &Force) -> Result<Outcome, CommandError> {
+    async fn run(&self, paths: Paths, force: &Force) -> Result<Outcome, CommandError> {
         let terms = self.terms(force)?;
         let parts = self.parts().await?;
         let built = self.built(&parts, paths).await?;
@@ -80,17 +80,17 @@ impl Session {
         }
     }
 
-    async fn plan(&self, paths: Vec<PathBuf>) -> Result<Outcome, CommandError> {
+    async fn plan(&self, paths: Paths) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
         let ingest = parts.ingest(self).await?;
-        let sources = found(paths).await?;
+        let sources = self.gathered(paths).await?;
         let forecasting = shown(ingest.progress(), ingest.forecast(&self.alias, sources));
         let forecast = self.unless_stopped(forecasting).await??;
         let exit = if forecast.skipped.is_empty() { Exit::Done } else { Exit::Skipped };
         Ok(Outcome { exit, text: text::forecast(&forecast), json: json!(forecast) })
     }
 
-    async fn build(&self, paths: Vec<PathBuf>) -> Result<Outcome, CommandError> {
+    async fn build(&self, paths: Paths) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
         let built = self.built(&parts, paths).await?;
         parts.finish(&built, RunOutcome::Built).await?;
@@ -101,12 +101,18 @@ impl Session {
         })
     }
 
-    async fn built(&self, parts: &Parts, paths: Vec<PathBuf>) -> Result<Built, CommandError> {
+    async fn built(&self, parts: &Parts, paths: Paths) -> Result<Built, CommandError> {
         // The folders come first: who mistyped one should not wait for a model.
-        let sources = found(paths).await?;
+        let sources = self.gathered(paths).await?;
         let ingest = parts.ingest(self).await?;
         let building = Box::pin(ingest.build(&self.alias, sources, &self.shutdown));
         Ok(shown(ingest.progress(), building).await?)
+    }
+
+    async fn gathered(&self, paths: Paths) -> Result<Sources, CommandError> {
+        let inputs = Inputs { paths: paths.paths, urls: paths.urls };
+        let gathering = self.config.gathering();
+        Ok(self.unless_stopped(gather::gather(&inputs, &gathering)).await??)
     }
 
     async fn gate(&self, generation: &GenerationId) -> Result<Outcome, CommandError> {
@@ -222,11 +228,6 @@ impl Parts {
         let end = RunEnd { outcome, counts: built.report.run_counts(), report: json!(built.report) };
         Ok(self.registry.finish_run(built.run, &end, now).await?)
     }
-}
-
-async fn found(paths: Vec<PathBuf>) -> Result<Sources, CommandError> {
-    let found = tokio::task::spawn_blocking(move || source::find(&paths)).await?;
-    Ok(found.map_err(BuildError::from)?)
 }
 
 fn ran(built: &Built, published: &Published) -> Outcome {

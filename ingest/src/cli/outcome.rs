@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::causes;
 use crate::evaluate::EvaluationError;
+use crate::gather::GatherError;
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::publish::NoReason;
 use crate::pipeline::BadEncoder;
@@ -70,6 +71,8 @@ pub(super) enum CommandError {
     #[error(transparent)]
     Encoder(#[from] BadEncoder),
     #[error(transparent)]
+    Gather(#[from] GatherError),
+    #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -79,8 +82,6 @@ pub(super) enum CommandError {
     Reason(#[from] NoReason),
     #[error("stopped as asked")]
     Stopped,
-    #[error("searching the folders broke down: this is a bug, please report it")]
-    Panicked(#[from] tokio::task::JoinError),
 }
 
 impl CommandError {

@@ -1,5 +1,5 @@
 //! Reports, lists and verdicts as text for people.
-//! Never leaves out what is skipped or refused.
+//! Never leaves out that something is skipped or refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +13,9 @@ use crate::lifecycle::shelf::{Condition, Listed, Shelf};
 use crate::pipeline::forecast::Forecast;
 use crate::pipeline::report::{Changes, Report};
 use lectern_schema::identifiers::GenerationId;
+
+/// Skipped documents that are named: what one screen holds.
+const SKIPPED_SHOWN: usize = 20;
 
 pub(super) fn report(report: &Report) -> String {
     let built = report.generation.as_ref().map_or_else(String::new, |name| format!("built {name}\n"));
@@ -56,8 +59,14 @@ fn changes(changes: Changes) -> String {
 fn left_out(skipped: &[Skipped], unsupported: &BTreeMap<String, u64>) -> String {
     let counts: Vec<String> = unsupported.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let unsupported = format!("not a supported format: {}", counts.join(", "));
-    let skipped = skipped.iter().map(|one| format!("skipped {}: {}", one.document, one.reason));
-    lines(Some(unsupported).filter(|_| !counts.is_empty()).into_iter().chain(skipped))
+    let unsupported = Some(unsupported).filter(|_| !counts.is_empty());
+    let mut by_name: Vec<&Skipped> = skipped.iter().collect();
+    by_name.sort_by(|a, b| a.document.cmp(&b.document));
+    let told = by_name.iter().take(SKIPPED_SHOWN);
+    let told = told.map(|one| format!("skipped {}: {}", one.document, one.reason));
+    let more = skipped.len().saturating_sub(SKIPPED_SHOWN);
+    let more = (more > 0).then(|| format!("skipped {more} more: `--json` names them all"));
+    lines(unsupported.into_iter().chain(told).chain(more))
 }
 
 fn lines(lines: impl Iterator<Item = String>) -> String {
@@ -194,6 +203,16 @@ mod tests {
             left_out(&skipped, &unsupported),
             "not a supported format: 2 .pdf\nskipped docs/a.md: has no text in it\n"
         );
+    }
+
+    #[test]
+    fn many_skipped_documents_are_named_in_part_and_counted() {
+        let skipped: Vec<Skipped> =
+            (0..25).rev().map(|n| Skipped::new(format!("{n:02}.md"), "has no text in it")).collect();
+        let told = left_out(&skipped, &BTreeMap::new());
+        assert_eq!(told.lines().next(), Some("skipped 00.md: has no text in it"));
+        assert_eq!(told.lines().last(), Some("skipped 5 more: `--json` names them all"));
+        assert_eq!(told.lines().count(), 21);
     }
 
     #[test]

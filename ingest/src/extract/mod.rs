@@ -40,6 +40,8 @@ mod xml;
 pub struct Source {
     /// Name of the document, or the beginning of the names of all documents in it.
     pub document_id: DocumentId,
+    /// Where people find it.
+    pub uri: String,
     /// Where its bytes are.
     pub path: PathBuf,
     /// What its extension promises.
@@ -51,6 +53,8 @@ pub struct Source {
 pub struct Extracted {
     /// Name of the document.
     pub document_id: DocumentId,
+    /// Where people find it.
+    pub uri: String,
     /// The document's title, or its file name when it has none.
     pub title: String,
     /// What it was read as.
@@ -80,8 +84,17 @@ pub type Part = Result<Extracted, Unread>;
 pub struct Unread {
     /// Name of the document.
     pub document_id: DocumentId,
+    /// Where people find it.
+    pub uri: String,
     /// Why, reading on after the name.
     pub reason: String,
+}
+
+impl Unread {
+    /// Notes why nothing, or nothing more, was read from `source`.
+    pub fn whole(source: &Source, reason: &impl ToString) -> Self {
+        Self { document_id: source.document_id.clone(), uri: source.uri.clone(), reason: reason.to_string() }
+    }
 }
 
 /// A document, or a file that should be one, that is not in the generation.
@@ -105,7 +118,10 @@ impl Skipped {
 pub enum Unreadable {
     /// The file cannot be opened or read.
     #[error("cannot be read: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[source] std::io::Error),
+    /// There is not enough memory for it.
+    #[error("needs more memory to be read than `ingest.extract_mib` allows")]
+    Memory,
     /// The file is too large.
     #[error("has {bytes} bytes, more than `ingest.max_file_bytes` = {most}")]
     TooLarge {
@@ -123,6 +139,12 @@ pub enum Unreadable {
     /// Nothing in it could be found by a search.
     #[error("has no text in it")]
     Empty,
+}
+
+impl From<std::io::Error> for Unreadable {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::OutOfMemory { Self::Memory } else { Self::Io(error) }
+    }
 }
 
 /// How documents are read.
@@ -160,9 +182,7 @@ type Emit<'a> = dyn FnMut(Option<&str>, Result<Document, Unreadable>) + 'a;
 
 /// Reads all documents of a source, in their order, and hands them to `emit` one by one. Blocks while it reads.
 pub fn read(source: &Source, settings: &Settings, emit: &mut dyn FnMut(Part)) {
-    let unread = |error: &Unreadable| {
-        Err(Unread { document_id: source.document_id.clone(), reason: error.to_string() })
-    };
+    let unread = |error: &Unreadable| Err(Unread::whole(source, error));
     let bytes = match bounded_bytes(&source.path, settings.max_file_bytes) {
         Ok(bytes) => bytes,
         Err(error) => return emit(unread(&error)),
@@ -181,21 +201,15 @@ pub fn read(source: &Source, settings: &Settings, emit: &mut dyn FnMut(Part)) {
 }
 
 fn part(source: &Source, file: &str, within: Option<&str>, document: Result<Document, Unreadable>) -> Part {
-    let file_id = &source.document_id;
-    let document_id = within.map_or_else(|| file_id.clone(), |within| named_within(file_id, within));
+    let named = within.map_or_else(|| source.clone(), |within| named_within(source, within));
     let title = within.unwrap_or(file);
-    match document.and_then(|document| extracted(source.format, document_id.clone(), title, document)) {
-        Ok(extracted) => Ok(extracted),
-        Err(error) => Err(Unread { document_id, reason: error.to_string() }),
-    }
+    document
+        .and_then(|document| extracted(&named, title, document))
+        .map_err(|error| Unread::whole(&named, &error))
 }
 
-fn extracted(
-    format: Format,
-    document_id: DocumentId,
-    name: &str,
-    document: Document,
-) -> Result<Extracted, Unreadable> {
+fn extracted(named: &Source, name: &str, document: Document) -> Result<Extracted, Unreadable> {
+    let Source { document_id, uri, format, .. } = named.clone();
     let title = document.title.unwrap_or_else(|| name.to_owned());
     let sections = document.outline.map_or(document.sections, |outline| outline.finish(&title));
     if sections.is_empty() {
@@ -203,15 +217,16 @@ fn extracted(
     }
     let mut metadata = document.metadata;
     metadata.insert(key::FORMAT.to_owned(), Value::from(format.name()));
-    Ok(Extracted { document_id, title, format, sections, metadata })
+    Ok(Extracted { document_id, uri, title, format, sections, metadata })
 }
 
 /// The name of a document in a file of many: `mail.mbox#17`. What no name can hold becomes a space, and a name that is
 /// too long ends in the hash of all of it.
-fn named_within(file: &DocumentId, name: &str) -> DocumentId {
+fn named_within(file: &Source, name: &str) -> Source {
     let plain: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let whole = format!("{file}#{plain}");
-    DocumentId::parse(&whole).unwrap_or_else(|_| shortened(file, &whole))
+    let whole = format!("{}#{plain}", file.document_id);
+    let document_id = DocumentId::parse(&whole).unwrap_or_else(|_| shortened(&file.document_id, &whole));
+    Source { document_id, uri: format!("{}#{plain}", file.uri), ..file.clone() }
 }
 
 fn shortened(file: &DocumentId, whole: &str) -> DocumentId {
@@ -255,6 +270,7 @@ mod tests {
         std::fs::write(&path, content).unwrap();
         let source = Source {
             document_id: DocumentId::parse(name).unwrap(),
+            uri: name.to_owned(),
             format: Format::of(&path).unwrap(),
             path,
         };

@@ -133,7 +133,7 @@ impl Ingest {
         let documents = sources.documents.len();
         self.progress.begin(documents);
 
-        let reader = self.reader();
+        let reader = self.reader()?;
         let (to_embed, batches) = mpsc::channel(WAITING_BATCHES);
         let (to_write, embedded) = mpsc::channel(WAITING_BATCHES);
         let (read, embed, written) = tokio::try_join!(
@@ -181,6 +181,7 @@ impl Ingest {
             for document in batch.documents {
                 written.note(document);
             }
+            written.skipped.extend(batch.skipped);
             self.progress.written(chunks);
             written.took += begun.elapsed();
         }

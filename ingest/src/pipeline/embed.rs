@@ -11,6 +11,7 @@ use lectern_schema::embedding::DenseVector;
 use lectern_schema::identifiers::ContentHash;
 use tokio::sync::mpsc;
 
+use crate::extract::Skipped;
 use crate::pipeline::error::BuildError;
 use crate::pipeline::read::{Batch, Draft};
 use crate::registry::Registry;
@@ -28,6 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Embedded {
     pub(super) points: Vec<Point>,
     pub(super) documents: Vec<DocumentRecord>,
+    pub(super) skipped: Vec<Skipped>,
     /// Chunks whose vector was computed; those of all others were known.
     pub(super) computed: usize,
 }
@@ -68,7 +70,7 @@ impl Vectors {
         let (vectors, computed) = self.of(&texts).await?;
         let points =
             batch.drafts.into_iter().map(|draft| point(draft, &vectors)).collect::<Result<_, _>>()?;
-        Ok(Embedded { points, documents: batch.documents, computed })
+        Ok(Embedded { points, documents: batch.documents, skipped: batch.skipped, computed })
     }
 
     /// One vector per text, and how many of them were not known.

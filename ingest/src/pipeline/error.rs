@@ -3,16 +3,13 @@
 use lectern_models::error::ModelError;
 use lectern_schema::embedding::BadVector;
 
-use crate::extract::source::BadSource;
+use crate::reading::CannotStart;
 use crate::registry::error::RegistryError;
 use crate::store::StoreError;
 
 /// Why a build, or the planning of one, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// There is nothing that could be ingested.
-    #[error(transparent)]
-    Source(#[from] BadSource),
     /// All documents were skipped.
     #[error("none of the {0} documents could be read: see the reasons above")]
     NothingReadable(usize),
@@ -48,6 +45,9 @@ pub enum BuildError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// No reader could be started.
+    #[error(transparent)]
+    Readers(#[from] CannotStart),
     /// A reader broke down.
     #[error("reading a document broke down: this is a bug, please report it with the log")]
     Panicked(#[source] tokio::task::JoinError),

@@ -47,7 +47,7 @@ impl Ingest {
         let (sender, batches) = mpsc::channel(1);
         let mut forecast =
             Forecast { skipped: sources.skipped, unsupported: sources.unsupported, ..Forecast::default() };
-        let reader = self.reader();
+        let reader = self.reader()?;
         let (read, ()): (Duration, ()) = tokio::try_join!(
             reader.run(sources.documents, &self.progress, sender),
             self.weigh(batches, &mut plan, &mut forecast),
@@ -75,6 +75,7 @@ impl Ingest {
                         count(self.vectors.embedder.count_tokens(&draft.chunk.embedded));
                 }
             }
+            forecast.skipped.extend(batch.skipped);
             for document in batch.documents {
                 match (document.state, &document.content_hash) {
                     (DocumentState::Skipped { reason }, _) => {

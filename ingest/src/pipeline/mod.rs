@@ -15,8 +15,10 @@ use crate::config::{Config, IngestSection};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::lease::Holder;
 use crate::pipeline::embed::Vectors;
+use crate::pipeline::error::BuildError;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::read::Reader;
+use crate::reading::Program;
 use crate::registry::Registry;
 use crate::registry::embeddings::EmbeddingDigest;
 use crate::store::WriteStore;
@@ -119,12 +121,14 @@ impl Ingest {
         Fingerprint { encoding: self.encoder.encoding.clone(), chunker: self.cutter.settings().clone() }
     }
 
-    fn reader(&self) -> Reader {
-        Reader {
+    fn reader(&self) -> Result<Reader, BuildError> {
+        Ok(Reader {
             cutter: self.cutter.clone(),
             bm25: Arc::clone(&self.encoder.bm25),
             settings: self.settings.extraction(),
+            program: Program::running()?,
+            limits: self.settings.reading(),
             readers: self.settings.readers.get(),
-        }
+        })
     }
 }

@@ -43,15 +43,22 @@ impl Plan {
 }
 
 /// The content of a document as its generation holds it: whatever changes a chunk or its payload changes this.
-pub fn content_of(chunks: &[Chunk]) -> ContentHash {
-    let parts: Vec<String> = chunks
-        .iter()
-        .flat_map(|chunk| {
-            let metadata = serde_json::to_string(&chunk.payload.metadata).unwrap_or_default();
-            [chunk.payload.content_hash.to_string(), metadata]
-        })
-        .collect();
-    ContentHash::of(&parts.iter().map(String::as_str).collect::<Vec<_>>())
+#[derive(Debug, Default)]
+pub struct Content {
+    parts: Vec<String>,
+}
+
+impl Content {
+    /// Notes the document's next chunk.
+    pub fn add(&mut self, chunk: &Chunk) {
+        let metadata = serde_json::to_string(&chunk.payload.metadata).unwrap_or_default();
+        self.parts.extend([chunk.payload.content_hash.to_string(), metadata]);
+    }
+
+    /// The hash of it, once all chunks are noted.
+    pub fn hash(&self) -> ContentHash {
+        ContentHash::of(&self.parts.iter().map(String::as_str).collect::<Vec<_>>())
+    }
 }
 
 #[cfg(test)]
