@@ -102,14 +102,14 @@ impl Cutter {
             id: ChunkId::derive(&document.document_id, position, &content_hash),
             payload: ChunkPayload {
                 document_id: document.document_id.clone(),
-                uri: document.document_id.to_string(),
+                uri: document.uri.clone().unwrap_or_else(|| document.document_id.to_string()),
                 title: document.title.clone(),
                 heading_path: group.heading_path.clone(),
                 text: text.to_owned(),
                 position,
                 tokens: u32::try_from((self.measure)(text)).unwrap_or(u32::MAX),
                 content_hash,
-                tenant: TenantId::public(),
+                tenant: document.tenant.clone().unwrap_or_else(TenantId::public),
                 metadata: document.metadata.clone().into_iter().chain(group.metadata.clone()).collect(),
             },
             embedded,
@@ -147,6 +147,8 @@ mod tests {
                     ..Section::default()
                 })
                 .collect(),
+            uri: None,
+            tenant: None,
             metadata: serde_json::Map::new(),
         }
     }

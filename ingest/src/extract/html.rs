@@ -30,7 +30,10 @@ enum Scope {
 
 /// Reads a whole page.
 pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
-    Ok(page(&decode::html(input.bytes)?))
+    let text = decode::html(input.bytes)?;
+    let mut document = page(&text);
+    text.note_encoding(&mut document.metadata);
+    Ok(document)
 }
 
 fn page(page: &str) -> Document {

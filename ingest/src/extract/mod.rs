@@ -4,19 +4,21 @@
 use std::path::{Path, PathBuf};
 
 use lectern_schema::chunk::key;
-use lectern_schema::identifiers::{ContentHash, DocumentId};
+use lectern_schema::identifiers::{ContentHash, DocumentId, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::extract::decode::NotText;
 use crate::extract::format::{Format, Reader};
 
+mod clean;
 mod decode;
 pub mod format;
 mod front_matter;
 mod html;
 mod jsx;
 mod markdown;
+mod metadata;
 mod outline;
 mod plain;
 pub mod source;
@@ -43,6 +45,10 @@ pub struct Extracted {
     pub format: Format,
     /// Its text in reading order; at least one section, none of them empty.
     pub sections: Vec<Section>,
+    /// Where it can be found, when that is not its name.
+    pub uri: Option<String>,
+    /// Whose it is, when it says so itself.
+    pub tenant: Option<TenantId>,
     /// Fields that filters can name.
     pub metadata: Map<String, Value>,
 }
@@ -134,6 +140,8 @@ struct Document {
     title: Option<String>,
     outline: Option<outline::Outline>,
     sections: Vec<Section>,
+    uri: Option<String>,
+    tenant: Option<TenantId>,
     metadata: Map<String, Value>,
 }
 
@@ -179,14 +187,31 @@ fn extracted(
     name: &str,
     document: Document,
 ) -> Result<Extracted, Unreadable> {
-    let title = document.title.unwrap_or_else(|| name.to_owned());
+    let title = document.title.as_deref().map(line).filter(|title| !title.is_empty());
+    let title = title.unwrap_or_else(|| name.to_owned());
     let sections = document.outline.map_or(document.sections, |outline| outline.finish(&title));
+    let sections: Vec<Section> = sections.into_iter().filter_map(cleaned).collect();
     if sections.is_empty() {
         return Err(Unreadable::Empty);
     }
     let mut metadata = document.metadata;
+    metadata::unify(&mut metadata);
+    let mut metadata = metadata::bounded(metadata);
     metadata.insert(key::FORMAT.to_owned(), Value::from(format.name()));
-    Ok(Extracted { document_id, title, format, sections, metadata })
+    let Document { uri, tenant, .. } = document;
+    Ok(Extracted { document_id, title, format, sections, uri, tenant, metadata })
+}
+
+/// The section as it is found and shown, unless nothing is left of it.
+fn cleaned(section: Section) -> Option<Section> {
+    let text = clean::clean(&section.text).trim().to_owned();
+    let heading_path = section.heading_path.iter().map(|heading| line(heading)).collect();
+    (!text.is_empty()).then_some(Section { heading_path, text, ..section })
+}
+
+/// A text of one line.
+fn line(text: &str) -> String {
+    clean::clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The name of a document in a file of many: `mail.mbox#17`. What no name can hold becomes a space, and a name that is
@@ -267,6 +292,6 @@ mod tests {
             extracted("a.txt", &[b'a'; 1_001]).unwrap_err().reason,
             "has 1001 bytes, more than `ingest.max_file_bytes` = 1000"
         );
-        assert!(extracted("a.txt", b"\xFF").unwrap_err().reason.starts_with("is not UTF-8 text"));
+        assert!(extracted("a.txt", b"ab\0c").unwrap_err().reason.starts_with("is not text: it holds a NUL byte"));
     }
 }
