@@ -13,6 +13,7 @@ use lectern_search::config::StoreSection;
 use serde::Deserialize;
 
 use crate::extract::Settings;
+use crate::extract::records::RecordFields;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
 
@@ -65,6 +66,8 @@ pub struct IngestSection {
     pub max_file_bytes: u64,
     /// Most bytes that the compressed parts of one file may have together when they are expanded.
     pub max_expanded_bytes: u64,
+    /// Which field of a JSON record is what.
+    pub records: RecordFields,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
     /// Seconds that the embedder may take for a batch of chunks, all tries together.
@@ -81,7 +84,11 @@ impl IngestSection {
 
     /// How documents are read.
     pub fn extraction(&self) -> Settings {
-        Settings { max_file_bytes: self.max_file_bytes, max_expanded_bytes: self.max_expanded_bytes }
+        Settings {
+            max_file_bytes: self.max_file_bytes,
+            max_expanded_bytes: self.max_expanded_bytes,
+            records: self.records.clone(),
+        }
     }
 
     fn faults(&self) -> Vec<(&'static str, String)> {
@@ -91,6 +98,9 @@ impl IngestSection {
         }
         if self.overlap_tokens > self.chunk_tokens / 2 {
             found.push(("overlap_tokens", "must be at most half of `ingest.chunk_tokens`".to_owned()));
+        }
+        if self.records.text.is_empty() {
+            found.push(("records.text", "must name a field".to_owned()));
         }
         for (key, bytes) in
             [("max_file_bytes", self.max_file_bytes), ("max_expanded_bytes", self.max_expanded_bytes)]
@@ -112,6 +122,7 @@ impl Default for IngestSection {
             max_file_bytes: 64 * 1024 * 1024,
             // Ten times what real documents expand to; a bomb expands a thousandfold.
             max_expanded_bytes: 256 * 1024 * 1024,
+            records: RecordFields::default(),
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,

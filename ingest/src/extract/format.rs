@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, html, markdown, plain};
+use crate::extract::{Document, Emit, Input, Unreadable, delimited, html, mail, markdown, plain, records};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 3] = [
+static FORMATS: &[Row] = &[
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -39,6 +39,17 @@ static FORMATS: [Row; 3] = [
         reader: Reader::One(markdown::read),
     },
     Row { name: "html", extensions: &["html", "htm"], is_plain: false, reader: Reader::One(html::read) },
+    Row { name: "csv", extensions: &["csv", "tsv"], is_plain: false, reader: Reader::One(delimited::read) },
+    Row {
+        name: "jsonl",
+        extensions: &["jsonl", "ndjson"],
+        is_plain: false,
+        reader: Reader::Many(records::read_lines),
+    },
+    Row { name: "mail", extensions: &["eml"], is_plain: false, reader: Reader::Many(mail::read) },
+    Row { name: "mbox", extensions: &["mbox"], is_plain: false, reader: Reader::Many(mail::mbox::read) },
+    Row { name: "mhtml", extensions: &["mhtml", "mht"], is_plain: false, reader: Reader::One(mail::read_page) },
+    Row { name: "json", extensions: &["json"], is_plain: false, reader: Reader::Many(records::read_value) },
     Row { name: "text", extensions: &["txt", "text"], is_plain: true, reader: Reader::One(plain::read) },
 ];
 
@@ -122,7 +133,7 @@ mod tests {
 
     #[test]
     fn names_and_extensions_are_of_one_format_each() {
-        for row in &FORMATS {
+        for row in FORMATS {
             assert_eq!(Format::parse(row.name).unwrap().name(), row.name);
             for extension in row.extensions {
                 let path = format!("a.{}", extension.to_uppercase());

@@ -36,7 +36,8 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     Ok(document)
 }
 
-fn page(page: &str) -> Document {
+/// Reads a whole page whose encoding is known.
+pub(super) fn page(page: &str) -> Document {
     let mut reader = tokenized(page, Reader::new(Scope::Main, Outline::default()));
     for scope in [Scope::Body, Scope::All] {
         if !reader.found_text {

@@ -10,17 +10,23 @@ use serde_json::{Map, Value};
 
 use crate::extract::decode::NotText;
 use crate::extract::format::{Format, Reader};
+use crate::extract::mail::BadMail;
+use crate::extract::records::{BadRecord, RecordFields};
 
 mod clean;
 mod decode;
+mod delimited;
 pub mod format;
 mod front_matter;
 mod html;
 mod jsx;
+pub mod mail;
 mod markdown;
 mod metadata;
+mod names;
 mod outline;
 mod plain;
+pub mod records;
 pub mod source;
 
 /// A file to be ingested: one document in most formats, many in some.
@@ -109,6 +115,12 @@ pub enum Unreadable {
     /// Its bytes are not text.
     #[error(transparent)]
     NotText(#[from] NotText),
+    /// It is no record that can be ingested.
+    #[error(transparent)]
+    Record(#[from] BadRecord),
+    /// It is no mail that can be read.
+    #[error(transparent)]
+    Mail(#[from] BadMail),
     /// Nothing in it could be found by a search.
     #[error("has no text in it")]
     Empty,
@@ -121,6 +133,8 @@ pub struct Settings {
     pub max_file_bytes: u64,
     /// Most bytes that the compressed parts of a file may have together when they are expanded.
     pub max_expanded_bytes: u64,
+    /// Which field of a record is what.
+    pub records: RecordFields,
 }
 
 /// What a format's reader is given.
@@ -132,12 +146,16 @@ struct Input<'a> {
     bytes: &'a [u8],
     /// How to read it.
     settings: &'a Settings,
+    /// How many files it lies within.
+    depth: usize,
 }
 
 /// What a format's reader found.
 #[derive(Debug, Default)]
 struct Document {
     title: Option<String>,
+    /// What it was read as, when that is not what the file is.
+    format: Option<Format>,
     outline: Option<outline::Outline>,
     sections: Vec<Section>,
     uri: Option<String>,
@@ -159,7 +177,7 @@ pub fn read(source: &Source, settings: &Settings, emit: &mut dyn FnMut(Part)) {
         Err(error) => return emit(unread(&error)),
     };
     let name = file_name(&source.path);
-    let input = Input { name: &name, bytes: &bytes, settings };
+    let input = Input { name: &name, bytes: &bytes, settings, depth: 0 };
     match source.format.reader() {
         Reader::One(read) => emit(part(source, &name, None, read(&input))),
         Reader::Many(read) => {
@@ -197,6 +215,7 @@ fn extracted(
     let mut metadata = document.metadata;
     metadata::unify(&mut metadata);
     let mut metadata = metadata::bounded(metadata);
+    let format = document.format.unwrap_or(format);
     metadata.insert(key::FORMAT.to_owned(), Value::from(format.name()));
     let Document { uri, tenant, .. } = document;
     Ok(Extracted { document_id, title, format, sections, uri, tenant, metadata })
@@ -257,6 +276,30 @@ fn file_name(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// What tests read with.
+    pub(super) fn settings() -> Settings {
+        Settings { max_file_bytes: 1_000, max_expanded_bytes: 10_000, records: RecordFields::default() }
+    }
+
+    /// A file of this content.
+    pub(super) fn input<'a>(name: &'a str, bytes: &'a [u8]) -> Input<'a> {
+        static SETTINGS: std::sync::LazyLock<Settings> = std::sync::LazyLock::new(settings);
+        Input { name, bytes, settings: &SETTINGS, depth: 0 }
+    }
+
+    /// All that a reader finds in a file of many documents; what is the file itself has no name.
+    pub(super) fn many(
+        read: fn(&Input<'_>, &mut Emit<'_>) -> Result<(), Unreadable>,
+        input: &Input<'_>,
+    ) -> Vec<(String, Result<Document, String>)> {
+        let mut found = Vec::new();
+        read(input, &mut |name, document| {
+            found.push((name.unwrap_or_default().to_owned(), document.map_err(|error| error.to_string())));
+        })
+        .unwrap();
+        found
+    }
+
     fn extracted(name: &str, content: &[u8]) -> Part {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -267,8 +310,7 @@ mod tests {
             path,
         };
         let mut parts = Vec::new();
-        let settings = Settings { max_file_bytes: 1_000, max_expanded_bytes: 10_000 };
-        read(&source, &settings, &mut |part| parts.push(part));
+        read(&source, &settings(), &mut |part| parts.push(part));
         assert_eq!(parts.len(), 1);
         parts.remove(0)
     }
