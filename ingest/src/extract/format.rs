@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, delimited, html, mail, markdown, plain, records};
+use crate::extract::{Document, Emit, Input, Unreadable, asciidoc, delimited, html, mail, markdown, plain, records, rst};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -39,6 +39,13 @@ static FORMATS: &[Row] = &[
         reader: Reader::One(markdown::read),
     },
     Row { name: "html", extensions: &["html", "htm"], is_plain: false, reader: Reader::One(html::read) },
+    Row { name: "rst", extensions: &["rst"], is_plain: false, reader: Reader::One(rst::read) },
+    Row {
+        name: "asciidoc",
+        extensions: &["adoc", "asciidoc"],
+        is_plain: false,
+        reader: Reader::One(asciidoc::read),
+    },
     Row { name: "csv", extensions: &["csv", "tsv"], is_plain: false, reader: Reader::One(delimited::read) },
     Row {
         name: "jsonl",

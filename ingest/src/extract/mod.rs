@@ -13,6 +13,7 @@ use crate::extract::format::{Format, Reader};
 use crate::extract::mail::BadMail;
 use crate::extract::records::{BadRecord, RecordFields};
 
+mod asciidoc;
 mod clean;
 mod decode;
 mod delimited;
@@ -27,7 +28,9 @@ mod names;
 mod outline;
 mod plain;
 pub mod records;
+mod rst;
 pub mod source;
+mod substitutions;
 
 /// A file to be ingested: one document in most formats, many in some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

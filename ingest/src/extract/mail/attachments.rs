@@ -16,7 +16,7 @@ use crate::extract::{Emit, Input, Unreadable};
 /// Files around a file at most: a forwarded forward has three.
 const MOST_DEPTH: usize = 5;
 /// Extensions of the formats that mail programs name by their media type alone.
-const MEDIA_TYPES: [(&str, &str); 16] = [
+const MEDIA_TYPES: [(&str, &str); 18] = [
     ("application/epub+zip", "epub"),
     ("application/json", "json"),
     ("application/msword", "doc"),
@@ -26,11 +26,13 @@ const MEDIA_TYPES: [(&str, &str); 16] = [
     ("application/vnd.openxmlformats-officedocument.presentationml.presentation", "pptx"),
     ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
     ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
+    ("message/delivery-status", "txt"),
     ("message/rfc822", "eml"),
     ("text/csv", "csv"),
     ("text/html", "html"),
     ("text/markdown", "md"),
     ("text/plain", "txt"),
+    ("text/rfc822-headers", "txt"),
     ("text/rtf", "rtf"),
     ("text/tab-separated-values", "tsv"),
 ];

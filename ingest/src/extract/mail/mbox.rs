@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::extract::mail::{BadMail, attachments, document, parsed};
 use crate::extract::names::Names;
-use crate::extract::{Emit, Input, Unreadable};
+use crate::extract::{Document, Emit, Input, Section, Unreadable, decode};
 
 /// What a message begins with.
 const START: &[u8] = b"From ";
@@ -29,10 +29,16 @@ pub(in crate::extract) fn read(input: &Input<'_>, emit: &mut Emit<'_>) -> Result
                 emit(Some(&name), document(&message, input));
                 attachments::read(message, Some(&name), input, emit);
             }
-            Err(error) => emit(Some(&names.numbered(&place)), Err(error)),
+            // The line before it says that it is a message, be it one without heads.
+            Err(_) => emit(Some(&names.numbered(&place)), plain(&raw)),
         }
     }
     Ok(())
+}
+
+fn plain(raw: &[u8]) -> Result<Document, Unreadable> {
+    let text = (*decode::text(raw)?).to_owned();
+    Ok(Document { sections: vec![Section { text, ..Section::default() }], ..Document::default() })
 }
 
 /// The messages without the line that begins each.
@@ -94,7 +100,7 @@ mod tests {
         assert_eq!(names, ["1@e.org", "message 2", "1@e.org (2)", "message 4"]);
         let first = found[0].1.as_ref().unwrap();
         assert_eq!(first.sections[0].text.trim(), "First.\nFrom here on.\nFrom is a word.");
-        assert!(found[3].1.as_ref().unwrap_err().starts_with("is no mail message"));
+        assert_eq!(found[3].1.as_ref().unwrap().sections[0].text.trim(), "no heads");
     }
 
     #[test]
