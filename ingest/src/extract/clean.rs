@@ -89,7 +89,10 @@ mod tests {
 
     #[test]
     fn what_nobody_sees_is_left_out() {
-        assert_eq!(clean("pass\u{200B}word\u{AD}s \u{202E}admin\u{202C}\u{FEFF}\u{7}\u{E0041}"), "passwords admin");
+        assert_eq!(
+            clean("pass\u{200B}word\u{AD}s \u{202E}admin\u{202C}\u{FEFF}\u{7}\u{E0041}"),
+            "passwords admin"
+        );
         assert_eq!(clean("\u{645}\u{6CC}\u{200C}\u{62E}"), "\u{645}\u{6CC}\u{200C}\u{62E}");
     }
 

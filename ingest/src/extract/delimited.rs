@@ -199,8 +199,14 @@ mod tests {
 
     #[test]
     fn a_first_row_of_values_is_no_header() {
-        assert_eq!(sections("a.csv", "1,2\n3,4\n")[0].text, "| Column 1 | Column 2 |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |");
-        assert_eq!(sections("a.csv", "only,names\n")[0].text, "| Column 1 | Column 2 |\n| --- | --- |\n| only | names |");
+        assert_eq!(
+            sections("a.csv", "1,2\n3,4\n")[0].text,
+            "| Column 1 | Column 2 |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |"
+        );
+        assert_eq!(
+            sections("a.csv", "only,names\n")[0].text,
+            "| Column 1 | Column 2 |\n| --- | --- |\n| only | names |"
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, asciidoc, delimited, html, mail, markdown, plain, records, rst};
+use crate::extract::{
+    Document, Emit, Input, Unreadable, asciidoc, delimited, html, mail, markdown, plain, records, rst,
+};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -55,7 +57,12 @@ static FORMATS: &[Row] = &[
     },
     Row { name: "mail", extensions: &["eml"], is_plain: false, reader: Reader::Many(mail::read) },
     Row { name: "mbox", extensions: &["mbox"], is_plain: false, reader: Reader::Many(mail::mbox::read) },
-    Row { name: "mhtml", extensions: &["mhtml", "mht"], is_plain: false, reader: Reader::One(mail::read_page) },
+    Row {
+        name: "mhtml",
+        extensions: &["mhtml", "mht"],
+        is_plain: false,
+        reader: Reader::One(mail::read_page),
+    },
     Row { name: "json", extensions: &["json"], is_plain: false, reader: Reader::Many(records::read_value) },
     Row { name: "text", extensions: &["txt", "text"], is_plain: true, reader: Reader::One(plain::read) },
 ];

@@ -237,9 +237,6 @@ mod tests {
     fn a_field_that_is_no_time_stays_as_it_is() {
         let mut fields = object(json!({"created": "long ago", "modified": "May 2, 2026"}));
         unify(&mut fields);
-        assert_eq!(
-            Value::Object(fields),
-            json!({"created": "long ago", "modified": "2026-05-02T00:00:00Z"})
-        );
+        assert_eq!(Value::Object(fields), json!({"created": "long ago", "modified": "2026-05-02T00:00:00Z"}));
     }
 }

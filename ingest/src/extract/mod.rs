@@ -21,6 +21,7 @@ pub mod format;
 mod front_matter;
 mod html;
 mod jsx;
+mod language;
 pub mod mail;
 mod markdown;
 mod metadata;
@@ -217,6 +218,9 @@ fn extracted(
     }
     let mut metadata = document.metadata;
     metadata::unify(&mut metadata);
+    if let Some(language) = language::detected(&sections) {
+        metadata::note_language(&mut metadata, &language);
+    }
     let mut metadata = metadata::bounded(metadata);
     let format = document.format.unwrap_or(format);
     metadata.insert(key::FORMAT.to_owned(), Value::from(format.name()));
@@ -337,6 +341,8 @@ mod tests {
             extracted("a.txt", &[b'a'; 1_001]).unwrap_err().reason,
             "has 1001 bytes, more than `ingest.max_file_bytes` = 1000"
         );
-        assert!(extracted("a.txt", b"ab\0c").unwrap_err().reason.starts_with("is not text: it holds a NUL byte"));
+        assert!(
+            extracted("a.txt", b"ab\0c").unwrap_err().reason.starts_with("is not text: it holds a NUL byte")
+        );
     }
 }

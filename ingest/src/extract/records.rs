@@ -80,7 +80,8 @@ pub(super) fn read_lines(input: &Input<'_>, emit: &mut Emit<'_>) -> Result<(), U
             continue;
         }
         let place = format!("line {}", index + 1);
-        let (name, document) = reader.record(place, serde_json::from_slice(line).map_err(|error| syntax(&error)));
+        let (name, document) =
+            reader.record(place, serde_json::from_slice(line).map_err(|error| syntax(&error)));
         // A file of another kind is one fault, not one for each line.
         match document {
             Ok(document) => {
@@ -156,7 +157,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The record's name within the file, its place in the file when it has no id of its own, and what it is.
-    fn record(&mut self, place: String, value: Result<Value, BadRecord>) -> (String, Result<Document, BadRecord>) {
+    fn record(
+        &mut self,
+        place: String,
+        value: Result<Value, BadRecord>,
+    ) -> (String, Result<Document, BadRecord>) {
         let mut record = match value {
             Ok(Value::Object(record)) => record,
             Ok(_) => return (place, Err(BadRecord::NotAnObject)),
@@ -176,7 +181,8 @@ impl<'a> Reader<'a> {
         let text = text.filter(|text| !text.trim().is_empty());
         let text = text.ok_or_else(|| BadRecord::NoText(quoted(&self.fields.text)))?;
         let tenant = taken(&mut record, &self.fields.tenant).filter(|tenant| !tenant.is_null());
-        let tenant = tenant.map(|tenant| TenantId::parse(&scalar(&tenant).unwrap_or_default())).transpose()?;
+        let tenant =
+            tenant.map(|tenant| TenantId::parse(&scalar(&tenant).unwrap_or_default())).transpose()?;
         Ok(Document {
             title: taken(&mut record, &self.fields.title).as_ref().and_then(scalar),
             uri: taken(&mut record, &self.fields.uri).as_ref().and_then(scalar),
@@ -207,7 +213,8 @@ fn taken(record: &mut Map<String, Value>, names: &[String]) -> Option<Value> {
 
 fn found<'r>(record: &'r Map<String, Value>, name: &str) -> Option<&'r Value> {
     let mut parts = name.split('.');
-    let outer = || record.get(parts.next()?).and_then(|outer| parts.try_fold(outer, |value, part| value.get(part)));
+    let outer =
+        || record.get(parts.next()?).and_then(|outer| parts.try_fold(outer, |value, part| value.get(part)));
     record.get(name).or_else(outer)
 }
 

@@ -8,7 +8,8 @@ const MARK_BYTES: usize = 1_000;
 /// Macros whose text in brackets is shown, or else what stands before it.
 const LINKS: [&str; 6] = ["xref:", "link:", "https://", "http://", "mailto:", "ftp://"];
 /// Macros of which only the text in brackets is shown.
-const TEXTS: [&str; 9] = ["image:", "icon:", "kbd:", "btn:", "pass:", "footnote:", "stem:", "latexmath:", "asciimath:"];
+const TEXTS: [&str; 9] =
+    ["image:", "icon:", "kbd:", "btn:", "pass:", "footnote:", "stem:", "latexmath:", "asciimath:"];
 /// Marks around words, the longer ones first.
 const MARKS: [&str; 8] = ["**", "__", "##", "*", "_", "#", "++", "+"];
 
@@ -125,7 +126,8 @@ fn role(text: &str) -> Option<usize> {
         return Some(length);
     }
     let (inner, length) = between(text, "[", "]")?;
-    let is_role = inner.starts_with(['.', '#']) && text.get(length..).is_some_and(|after| after.starts_with('#'));
+    let is_role =
+        inner.starts_with(['.', '#']) && text.get(length..).is_some_and(|after| after.starts_with('#'));
     is_role.then_some(length)
 }
 
@@ -178,7 +180,8 @@ fn without_marks(label: &str, attributes: &Substitutions) -> String {
 fn emphasis(text: &str, attributes: &Substitutions, out: &mut String) -> Option<usize> {
     let mark = MARKS.iter().find(|mark| text.starts_with(**mark))?;
     let (inner, length) = between(text, mark, mark)?;
-    let is_word = !inner.is_empty() && !inner.starts_with(char::is_whitespace) && !inner.ends_with(char::is_whitespace);
+    let is_word =
+        !inner.is_empty() && !inner.starts_with(char::is_whitespace) && !inner.ends_with(char::is_whitespace);
     let after = text.get(length..)?.chars().next();
     let is_apart = mark.len() == 2 || (at_start(out) && after.is_none_or(|c| !c.is_alphanumeric()));
     if !is_word || !is_apart {
@@ -203,10 +206,16 @@ mod tests {
         for (text, expected) in [
             ("*Bold*, _it_ and `code {version}` in {version}", "Bold, it and `code 4.0` in 4.0"),
             ("See xref:a/b.adoc#c[the *page*] or <<id,that>> or <<id>>", "See the *page* or that or id"),
-            ("https://e.org[Site^], link:x.html[Page,window=_blank], https://e.org/a_b_c.", "Site, Page, https://e.org/a_b_c."),
+            (
+                "https://e.org[Site^], link:x.html[Page,window=_blank], https://e.org/a_b_c.",
+                "Site, Page, https://e.org/a_b_c.",
+            ),
             ("xref:a.adoc[], link:b.txt[]", "a.adoc, b.txt"),
             ("Press kbd:[Ctrl+C] image:x.png[Logo,20] footnote:[Why.]", "Press Ctrl+C Logo  (Why.)"),
-            ("`+{raw}+` {unknown} \\{version} snake_case_name 2 * 3 * 4", "`{raw}` {unknown} {version} snake_case_name 2 * 3 * 4"),
+            (
+                "`+{raw}+` {unknown} \\{version} snake_case_name 2 * 3 * 4",
+                "`{raw}` {unknown} {version} snake_case_name 2 * 3 * 4",
+            ),
             ("[.role]#marked# [[anchor]]text", "marked text"),
         ] {
             assert_eq!(plain(text, &attributes), expected);

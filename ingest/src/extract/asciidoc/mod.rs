@@ -14,14 +14,22 @@ mod table;
 
 /// What remarks are called in the source and in the text.
 const REMARKS: [(&str, &str); 5] = [
-    ("NOTE", "Note:"), ("TIP", "Tip:"), ("IMPORTANT", "Important:"), ("WARNING", "Warning:"), ("CAUTION", "Caution:"),
+    ("NOTE", "Note:"),
+    ("TIP", "Tip:"),
+    ("IMPORTANT", "Important:"),
+    ("WARNING", "Warning:"),
+    ("CAUTION", "Caution:"),
 ];
 /// Block macros of which a reader sees nothing here.
 const LEFT_OUT: [&str; 6] = ["include::", "toc::", "video::", "audio::", "image::", "ifeval::"];
 /// Attributes that are metadata.
 const FIELDS: [(&str, &str); 6] = [
-    ("author", field::AUTHOR), ("revdate", field::CREATED), ("date", field::CREATED), ("lang", field::LANGUAGE),
-    ("description", field::DESCRIPTION), ("keywords", field::KEYWORDS),
+    ("author", field::AUTHOR),
+    ("revdate", field::CREATED),
+    ("date", field::CREATED),
+    ("lang", field::LANGUAGE),
+    ("description", field::DESCRIPTION),
+    ("keywords", field::KEYWORDS),
 ];
 
 /// Reads a whole document.
@@ -59,6 +67,8 @@ struct Reader<'a> {
     conditions: Vec<bool>,
     /// Whether an empty line stands before this one.
     after_empty: bool,
+    /// Whether a plus joins what follows to the item above.
+    is_joined: bool,
     /// Whether only the head of the document was seen.
     is_head: bool,
     has_title: bool,
@@ -81,8 +91,9 @@ impl<'a> Reader<'a> {
         }
         if !self.block(line) {
             self.text(line);
+            self.after_empty = false;
+            self.is_joined = false;
         }
-        self.after_empty = false;
     }
 
     /// `ifdef::name[]` and its kin. What depends on a value is kept: it cannot be known here.
@@ -111,7 +122,9 @@ impl<'a> Reader<'a> {
 
     /// `:name: value`.
     fn entry(&mut self, line: &'a str) -> bool {
-        let Some((name, value)) = line.strip_prefix(':').and_then(|line| line.split_once(':')) else { return false };
+        let Some((name, value)) = line.strip_prefix(':').and_then(|line| line.split_once(':')) else {
+            return false;
+        };
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '!');
         if name.is_empty() || !name.chars().all(is_name) || !(value.is_empty() || value.starts_with(' ')) {
             return false;
@@ -142,33 +155,50 @@ impl<'a> Reader<'a> {
             self.heading(level, title);
         } else if self.is_head && self.has_title {
             self.head(line);
-        } else if line.starts_with('[') && line.ends_with(']') && self.paragraph.is_empty() {
+        } else if line.starts_with('[') && line.ends_with(']') {
+            self.end_paragraph();
             self.style = line.trim_matches(['[', ']']);
+            // It belongs to what follows, which still stands behind the empty line.
+            return true;
         } else if is_table(line) {
             self.table(line);
         } else if is_verbatim(line) {
             self.verbatim(line);
         } else if is_container(line) {
-            self.end_paragraph();
+            self.begin_block();
             self.remark();
         } else if let Some(title) = line.strip_prefix('.').filter(|title| is_title(title)) {
-            self.end_paragraph();
+            self.begin_block();
             self.paragraph_of(title);
         } else if line == "+" {
             self.end_paragraph();
-        } else if line == "<<<" || line == "'''" || line == "---" {
+            self.is_joined = true;
+            return true;
+        } else if matches!(line, "<<<" | "'''" | "---") {
             self.end_paragraph();
         } else if LEFT_OUT.iter().any(|name| line.starts_with(name)) {
             self.end_paragraph();
             if let Some((_, alt)) = line.split_once('[').filter(|_| line.starts_with("image::")) {
-                self.paragraph_of(alt.trim_end_matches(']').split(',').next().unwrap_or_default().trim_matches('"'));
+                self.paragraph_of(
+                    alt.trim_end_matches(']').split(',').next().unwrap_or_default().trim_matches('"'),
+                );
             }
         } else if let Some((mark, text)) = item(line) {
             self.item(mark, text);
         } else {
             return self.described(line);
         }
+        self.after_empty = false;
+        self.is_joined = false;
         true
+    }
+
+    /// Ends what stands above a block, lists included unless a plus joins the block to an item.
+    fn begin_block(&mut self) {
+        self.end_paragraph();
+        if self.after_empty && !self.is_joined {
+            self.end_lists();
+        }
     }
 
     fn heading(&mut self, level: u8, title: &str) {
@@ -197,8 +227,8 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, line: &'a str) {
         self.is_head = false;
-        if self.paragraph.is_empty() && self.after_empty && !self.is_continued() {
-            self.end_lists();
+        if self.paragraph.is_empty() && self.after_empty {
+            self.begin_block();
         }
         if self.paragraph.is_empty() && line.starts_with(' ') && self.lists.is_empty() {
             return self.literal_paragraph();
@@ -223,11 +253,6 @@ impl<'a> Reader<'a> {
         } else {
             self.paragraph.push('\n');
         }
-    }
-
-    /// Whether a plus joins this block to the item above.
-    fn is_continued(&self) -> bool {
-        self.at.checked_sub(2).and_then(|before| self.lines.get(before)).is_some_and(|line| *line == "+")
     }
 
     fn write(&mut self, text: &str) {
@@ -271,7 +296,8 @@ impl<'a> Reader<'a> {
                 }
             }
             None => {
-                let is_numbered = mark.starts_with(['.', '<']) || mark.starts_with(|c: char| c.is_ascii_digit());
+                let is_numbered =
+                    mark.starts_with(['.', '<']) || mark.starts_with(|c: char| c.is_ascii_digit());
                 self.outline.start_list(is_numbered.then_some(1));
                 self.lists.push(mark);
             }
@@ -290,7 +316,8 @@ impl<'a> Reader<'a> {
             }
         }
         let described = line.split_once(":: ").or_else(|| line.strip_suffix("::").map(|term| (term, "")));
-        let Some((term, text)) = described.filter(|(term, _)| !term.is_empty() && !term.contains("::")) else {
+        let Some((term, text)) = described.filter(|(term, _)| !term.is_empty() && !term.contains("::"))
+        else {
             return false;
         };
         self.is_head = false;
@@ -310,7 +337,7 @@ impl<'a> Reader<'a> {
 
     fn verbatim(&mut self, border: &'a str) {
         self.is_head = false;
-        self.end_paragraph();
+        self.begin_block();
         let style = std::mem::take(&mut self.style);
         let fence = if border.starts_with("```") { "```" } else { border };
         let lines = self.enclosed(fence);
@@ -322,7 +349,8 @@ impl<'a> Reader<'a> {
         }
         let mut parts = style.split(',');
         let is_source = parts.next().is_some_and(|kind| kind.starts_with("source") || kind.is_empty());
-        let language = parts.next().filter(|language| is_source && !language.contains('=')).unwrap_or_default();
+        let language =
+            parts.next().filter(|language| is_source && !language.contains('=')).unwrap_or_default();
         self.code(border.strip_prefix("```").unwrap_or(language), lines);
     }
 
@@ -335,7 +363,8 @@ impl<'a> Reader<'a> {
     }
 
     fn code(&mut self, language: &str, lines: &[&str]) {
-        let indents = lines.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len());
+        let indents =
+            lines.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len());
         let margin = indents.min().unwrap_or_default();
         self.outline.start_code(language);
         for line in lines.iter().filter(|line| !LEFT_OUT.iter().any(|name| line.starts_with(name))) {
@@ -347,7 +376,7 @@ impl<'a> Reader<'a> {
 
     fn table(&mut self, border: &'a str) {
         self.is_head = false;
-        self.end_paragraph();
+        self.begin_block();
         let style = std::mem::take(&mut self.style);
         let columns = style.split_once("cols=").map(|(_, columns)| {
             let quoted = columns.strip_prefix('"').and_then(|columns| columns.split('"').next());
@@ -436,9 +465,12 @@ mod tests {
 
     #[test]
     fn the_head_gives_title_and_metadata() {
-        let document = parsed("// comment\n= Pumps\nAda L <ada@e.org>\nv1.0, 2026-03-01\n:lang: de\n:part: seal\n\nThe {part}.\n");
+        let document = parsed(
+            "// comment\n= Pumps\nAda L <ada@e.org>\nv1.0, 2026-03-01\n:lang: de\n:part: seal\n\nThe {part}.\n",
+        );
         assert_eq!(document.title.as_deref(), Some("Pumps"));
-        let expected = serde_json::json!({"author": "Ada L", "created": "2026-03-01T00:00:00Z", "language": "de"});
+        let expected =
+            serde_json::json!({"author": "Ada L", "created": "2026-03-01T00:00:00Z", "language": "de"});
         assert_eq!(Value::Object(document.metadata), expected);
         assert_eq!(document.outline.unwrap().finish("Pumps")[0].text, "The seal.");
     }
@@ -452,7 +484,7 @@ mod tests {
         assert_eq!(sections[1].heading_path, ["Use"]);
         assert_eq!(
             sections[1].text,
-            "- one more\n  - inner\n- two\n  attached\n  1. first\n  2. second\n\nterm: meaning\n\nTitle\n\n```sh\nmake  all\n```\n\nNote:\n\nMind it.\n\nTip: Try it.\n\n```\nliteral\n  text\n```\n\nEnd\nhere."
+            "- one more\n  - inner\n- two\n  attached\n  1. first\n  2. second\n\nterm: meaning\n\nTitle\n\n```sh\nmake  all\n```\n\nNote:\n\nMind it.\n\nTip: Try it.\n\n```\nliteral\n text\n```\n\nEnd\nhere."
         );
     }
 
@@ -468,7 +500,9 @@ mod tests {
     #[test]
     fn conditions_follow_the_document_s_attributes() {
         assert_eq!(
-            text(":a: 1\n\nifdef::a[]\nyes\nendif::[]\n\nifdef::b[]\nno\nifndef::c[]\nno\nendif::[]\nendif::[]\n\nifndef::b[]\nalso\nendif::[]\n\nifdef::a[inline]\n"),
+            text(
+                ":a: 1\n\nifdef::a[]\nyes\nendif::[]\n\nifdef::b[]\nno\nifndef::c[]\nno\nendif::[]\nendif::[]\n\nifndef::b[]\nalso\nendif::[]\n\nifdef::a[inline]\n"
+            ),
             "yes\n\nalso\n\ninline"
         );
     }
@@ -476,7 +510,9 @@ mod tests {
     #[test]
     fn other_files_are_never_opened_and_comments_are_left_out() {
         assert_eq!(
-            text("include::/etc/passwd[]\n\n----\ninclude::/etc/passwd[]\ncode\n----\n\n////\nhidden\n////\n// hidden\n\nimage::x.png[A pump,200]\n\nEnd."),
+            text(
+                "include::/etc/passwd[]\n\n----\ninclude::/etc/passwd[]\ncode\n----\n\n////\nhidden\n////\n// hidden\n\nimage::x.png[A pump,200]\n\nEnd."
+            ),
             "```\ncode\n```\n\nA pump\n\nEnd."
         );
     }
@@ -484,7 +520,17 @@ mod tests {
     #[test]
     fn deep_and_broken_markup_costs_neither_stack_nor_time() {
         let begun = std::time::Instant::now();
-        for text in ["====\n", "----\n\n", "|===\n", "ifdef::a[]\n", "** x\n", ":a: {a}{a}{a}\n", "[NOTE]\n====\n", "a:: b\n", "....\n.....\n"] {
+        for text in [
+            "====\n",
+            "----\n\n",
+            "|===\n",
+            "ifdef::a[]\n",
+            "** x\n",
+            ":a: {a}{a}{a}\n",
+            "[NOTE]\n====\n",
+            "a:: b\n",
+            "....\n.....\n",
+        ] {
             parsed(&text.repeat(50_000));
         }
         assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());

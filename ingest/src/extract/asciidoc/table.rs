@@ -39,7 +39,8 @@ pub(super) fn columns(announced: &str) -> usize {
 
 /// Lines of blocks within cells.
 fn is_border(line: &str) -> bool {
-    line.len() >= 4 && ["-", "=", ".", "*", "_"].iter().any(|mark| line.trim_matches(|c| mark.contains(c)).is_empty())
+    line.len() >= 4
+        && ["-", "=", ".", "*", "_"].iter().any(|mark| line.trim_matches(|c| mark.contains(c)).is_empty())
 }
 
 fn add(cells: &mut Vec<Cell>, line: &str, separator: char) {
@@ -78,7 +79,8 @@ fn without_spec(part: &str) -> (&str, usize) {
     let is_span = span.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let is_style = style.len() <= 3 && style.trim_matches(['<', '>', '^', '.']).len() <= 1;
     let is_letter = style.trim_matches(['<', '>', '^', '.']).chars().all(|c| "adehlmsv".contains(c));
-    if spec.is_empty() || !is_span || !is_style || !is_letter || (span.is_empty() && part.len() != spec.len()) {
+    if spec.is_empty() || !is_span || !is_style || !is_letter || (span.is_empty() && part.len() != spec.len())
+    {
         return (part, 1);
     }
     let columns = span.split('.').next().and_then(|columns| columns.parse().ok()).unwrap_or(1);
@@ -95,7 +97,10 @@ mod tests {
 
     #[test]
     fn cells_fill_the_columns_of_the_first_line() {
-        assert_eq!(table("|a |b\n\n|1\n|two\nlines\n\n|x\\|y |", None), [["a", "b"], ["1", "two lines"], ["x|y", ""]]);
+        assert_eq!(
+            table("|a |b\n\n|1\n|two\nlines\n\n|x\\|y |", None),
+            [["a", "b"], ["1", "two lines"], ["x|y", ""]]
+        );
     }
 
     #[test]

@@ -90,7 +90,10 @@ pub(super) fn labelled<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<Text<
     Ok(Text { text: one_kind_of_line_end(text), encoding })
 }
 
-fn decoded<'a>(bytes: &'a [u8], label: Option<&str>) -> Result<(Cow<'a, str>, Option<&'static str>), NotText> {
+fn decoded<'a>(
+    bytes: &'a [u8],
+    label: Option<&str>,
+) -> Result<(Cow<'a, str>, Option<&'static str>), NotText> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
         let content = bytes.get(mark..).unwrap_or_default();
         return marked(content, encoding).map(|text| (text, named(encoding)));
@@ -216,8 +219,9 @@ fn one_kind_of_line_end(text: Cow<'_, str>) -> Cow<'_, str> {
 fn declared(bytes: &[u8]) -> Option<String> {
     const PRESCAN_BYTES: usize = 1_024;
     let head = String::from_utf8_lossy(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)).to_ascii_lowercase();
-    let xml = || head.strip_prefix("<?xml")?.split_once("?>")?.0.split_once("encoding=");
-    let (_, after) = head.split_once("charset=").or_else(xml)?;
+    let xml = || head.strip_prefix("<?xml")?.split_once("?>")?.0.split_once("encoding");
+    let (_, after) = head.split_once("charset").or_else(xml)?;
+    let after = after.trim_start().strip_prefix('=')?;
     let after = after.trim_start_matches(['"', '\'', ' ']);
     after.split(['"', '\'', ' ', '>', ';', '/']).next().map(str::to_owned)
 }
@@ -245,7 +249,8 @@ mod tests {
     fn utf_16_is_read_with_and_without_its_mark() {
         assert_eq!(read(b"\xFF\xFEh\0i\0").0, "hi");
         assert_eq!(read(b"\xFE\xFF\0h\0i").0, "hi");
-        for text in ["Plain words.", "Смотри, это текст: 1, 2.", "第一行 的 内容\n第二行"] {
+        for text in ["Plain words.", "Смотри, это текст: 1, 2.", "第一行 的 内容\n第二行"]
+        {
             let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
             assert_eq!(read(&little), (text.into(), Some("UTF-16LE")));
@@ -300,13 +305,14 @@ mod tests {
 
     #[test]
     fn a_declared_encoding_wins_where_it_fits() {
-        let page = b"<meta charset=\"iso-8859-7\"><p>\xE1\xE2";
+        let page = b"<meta charset = \"iso-8859-7\"><p>\xE1\xE2";
         assert!(html(page).unwrap().ends_with("αβ"));
         let page = b"<?xml version=\"1.0\" encoding=\"iso-8859-7\"?><p>\xE1\xE2";
         assert!(html(page).unwrap().ends_with("αβ"));
         assert_eq!(&*labelled(b"\xE1\xE2", Some("iso-8859-7")).unwrap(), "αβ");
         assert!(html("<meta charset=iso-8859-1>é".as_bytes()).unwrap().ends_with('é'));
-        let wrong = [b"<meta charset=euc-jp>".to_vec(), encoded("Größe für Räume", encoding_rs::WINDOWS_1252)];
+        let wrong =
+            [b"<meta charset=euc-jp>".to_vec(), encoded("Größe für Räume", encoding_rs::WINDOWS_1252)];
         assert!(html(&wrong.concat()).unwrap().ends_with("Größe für Räume"));
     }
 

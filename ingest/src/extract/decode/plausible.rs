@@ -10,7 +10,8 @@ const BESIDE_LETTERS: &str = "“”„‘’‚«»‹›–—…¡¿·•§©
 
 /// Characters that stand in no text.
 pub(super) fn controls(text: &str) -> usize {
-    let is_rubbish = |c: &char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}');
+    let is_rubbish =
+        |c: &char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}');
     text.chars().filter(is_rubbish).count()
 }
 
@@ -49,10 +50,12 @@ mod tests {
 
     #[test]
     fn words_of_any_alphabet_are_written_and_signs_between_letters_are_not() {
-        for text in ["Größe: 5 £, 20 °C – “Überzug”", "Однажды, в «студеную» пору", "plain", ""] {
+        for text in ["Größe: 5 £, 20 °C – “Überzug”", "Однажды, в «студеную» пору", "plain", ""]
+        {
             assert!(is_written(text), "{text}");
         }
-        for text in ["¤Î³«È¯¤Ï¡¢1990 Ç¯¤´¤í¤«¤é³«»Ï", "É•£…““‰â£\u{81}£‰–", "\u{1}\u{2}ab"] {
+        for text in ["¤Î³«È¯¤Ï¡¢1990 Ç¯¤´¤í¤«¤é³«»Ï", "É•£…““‰â£\u{81}£‰–", "\u{1}\u{2}ab"]
+        {
             assert!(!is_written(text), "{text}");
         }
     }

@@ -47,8 +47,11 @@ struct Pending<'x> {
 
 /// Reads all that is attached to the message of this name within the file, outer messages first.
 pub(super) fn read(message: Message<'_>, name: Option<&str>, input: &Input<'_>, emit: &mut Emit<'_>) {
-    let mut pending =
-        std::collections::VecDeque::from([Pending { message, name: name.map(str::to_owned), depth: input.depth + 1 }]);
+    let mut pending = std::collections::VecDeque::from([Pending {
+        message,
+        name: name.map(str::to_owned),
+        depth: input.depth + 1,
+    }]);
     let mut left = input.settings.max_expanded_bytes;
     while let Some(outer) = pending.pop_front() {
         let mut names = Names::default();
@@ -63,7 +66,11 @@ pub(super) fn read(message: Message<'_>, name: Option<&str>, input: &Input<'_>, 
                 emit(Some(&name), Err(BadMail::TooDeep(MOST_DEPTH).into()));
             } else if let PartType::Message(message) = &part.body {
                 emit(Some(&name), document(message, &Input { depth: outer.depth, ..*input }));
-                pending.push_back(Pending { message: message.clone(), name: Some(name), depth: outer.depth + 1 });
+                pending.push_back(Pending {
+                    message: message.clone(),
+                    name: Some(name),
+                    depth: outer.depth + 1,
+                });
             } else if let Some(bytes) = afforded(&outer.message, part, &mut left) {
                 let file = Input { name: &name, bytes: &bytes, depth: outer.depth, ..*input };
                 read_file(&file, part, emit);
@@ -79,7 +86,11 @@ fn attached<'m, 'x>(message: &'m Message<'x>) -> impl Iterator<Item = &'m Messag
 }
 
 /// The content, if there is room left for it.
-fn afforded<'m>(message: &'m Message<'_>, part: &'m MessagePart<'_>, left: &mut u64) -> Option<Cow<'m, [u8]>> {
+fn afforded<'m>(
+    message: &'m Message<'_>,
+    part: &'m MessagePart<'_>,
+    left: &mut u64,
+) -> Option<Cow<'m, [u8]>> {
     let bytes = match &part.body {
         PartType::Binary(bytes) | PartType::InlineBinary(bytes) => Cow::Borrowed(&**bytes),
         // Its reader finds out how it is encoded.
@@ -114,7 +125,8 @@ fn read_file(file: &Input<'_>, part: &MessagePart<'_>, emit: &mut Emit<'_>) {
         Reader::One(read) => emit(Some(file.name), named(read(file))),
         Reader::Many(read) => {
             let result = read(file, &mut |within, document| {
-                let name = within.map_or_else(|| file.name.to_owned(), |within| format!("{}#{within}", file.name));
+                let name =
+                    within.map_or_else(|| file.name.to_owned(), |within| format!("{}#{within}", file.name));
                 emit(Some(&name), named(document));
             });
             if let Err(error) = result {
@@ -144,8 +156,10 @@ fn media_type(part: &MessagePart<'_>) -> String {
 
 /// What it is called, else what kind it is of.
 fn name_of(part: &MessagePart<'_>) -> String {
-    let of_message = || part.message().map(|message| format!("{}.eml", message.subject().unwrap_or("message")));
-    let of_kind = || extension(part).map_or_else(|| "part".to_owned(), |extension| format!("part.{extension}"));
+    let of_message =
+        || part.message().map(|message| format!("{}.eml", message.subject().unwrap_or("message")));
+    let of_kind =
+        || extension(part).map_or_else(|| "part".to_owned(), |extension| format!("part.{extension}"));
     // A path in a name is none of ours.
     let name = part.attachment_name().and_then(|name| name.rsplit(['/', '\\']).next()).map(str::to_owned);
     name.filter(|name| !name.trim().is_empty()).or_else(of_message).unwrap_or_else(of_kind)
@@ -204,9 +218,10 @@ mod tests {
 
     #[test]
     fn a_message_within_a_message_has_its_own_attachments() {
-        let inner = multipart(&["\r\ninner body", "Content-Disposition: attachment; filename=n.txt\r\n\r\nnote"])
-            .replace("--b", "--i")
-            .replace("boundary=b", "boundary=i");
+        let inner =
+            multipart(&["\r\ninner body", "Content-Disposition: attachment; filename=n.txt\r\n\r\nnote"])
+                .replace("--b", "--i")
+                .replace("boundary=b", "boundary=i");
         let mail = multipart(&["\r\nbody", &format!("Content-Type: message/rfc822\r\n\r\n{inner}")]);
         assert_eq!(
             found(&mail),

@@ -101,9 +101,8 @@ fn document(message: &Message<'_>, input: &Input<'_>) -> Result<Document, Unread
 /// The parts that are the message's text. Without any, the attached ones that have no name: what is left when the
 /// structure of a message is broken.
 fn body<'m, 'x>(message: &'m Message<'x>) -> Vec<&'m MessagePart<'x>> {
-    let parts = |ids: &[u32]| -> Vec<&'m MessagePart<'x>> {
-        ids.iter().filter_map(|id| message.part(*id)).collect()
-    };
+    let parts =
+        |ids: &[u32]| -> Vec<&'m MessagePart<'x>> { ids.iter().filter_map(|id| message.part(*id)).collect() };
     let body = parts(&message.text_body);
     if body.is_empty() {
         let attached = parts(&message.attachments);
@@ -217,7 +216,8 @@ mod tests {
 
     #[test]
     fn html_is_read_where_there_is_no_plain_text() {
-        let html = mail("Subject: x\r\nContent-Type: text/html\r\n\r\n<p>One <b>two</b></p><script>f()</script>");
+        let html =
+            mail("Subject: x\r\nContent-Type: text/html\r\n\r\n<p>One <b>two</b></p><script>f()</script>");
         assert_eq!(texts(html[0].1.as_ref().unwrap()), ["One two"]);
         let both = mail(
             "Subject: x\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>html</p>\r\n--b--\r\n",
@@ -228,7 +228,8 @@ mod tests {
     #[test]
     fn a_legacy_encoding_is_read_declared_or_not() {
         for declaration in ["Content-Type: text/plain; charset=iso-8859-7\r\n", ""] {
-            let text = if declaration.is_empty() { &b"Die Gr\xF6\xDFe der R\xE4ume"[..] } else { b"\xE1\xE2\xE3" };
+            let text =
+                if declaration.is_empty() { &b"Die Gr\xF6\xDFe der R\xE4ume"[..] } else { b"\xE1\xE2\xE3" };
             let bytes = [b"Subject: x\r\n", declaration.as_bytes(), b"\r\n", text].concat();
             let parts = many(read, &input("a.eml", &bytes));
             let expected = if declaration.is_empty() { "Die Größe der Räume" } else { "αβγ" };

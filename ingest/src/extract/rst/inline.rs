@@ -70,7 +70,11 @@ fn interpreted(text: &str, out: &mut String) -> Option<usize> {
 
 /// `` :role:`text` ``.
 fn role(text: &str, out: &mut String) -> Option<usize> {
-    let name = text.bytes().take(64).skip(1).take_while(|byte| byte.is_ascii_alphanumeric() || b"-_:.+".contains(byte));
+    let name = text
+        .bytes()
+        .take(64)
+        .skip(1)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"-_:.+".contains(byte));
     let name = name.count() + 1;
     let head = text.get(..name)?;
     let (inner, length) = between(text.get(name..)?, "`")?;

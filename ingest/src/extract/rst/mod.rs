@@ -15,19 +15,54 @@ mod table;
 
 /// Directives of which a reader sees nothing here: what they include, list or configure stands elsewhere.
 const LEFT_OUT: [&str; 19] = [
-    "toctree", "contents", "raw", "include", "literalinclude", "index", "highlight", "meta", "role", "default-role",
-    "sectnum", "header", "footer", "currentmodule", "module", "tabularcolumns", "program", "autosummary", "title",
+    "toctree",
+    "contents",
+    "raw",
+    "include",
+    "literalinclude",
+    "index",
+    "highlight",
+    "meta",
+    "role",
+    "default-role",
+    "sectnum",
+    "header",
+    "footer",
+    "currentmodule",
+    "module",
+    "tabularcolumns",
+    "program",
+    "autosummary",
+    "title",
 ];
 /// Directives that hold text to be kept as it is.
 const CODE: [&str; 10] = [
-    "code-block", "code", "sourcecode", PARSED, "productionlist", "math", "doctest", "prompt", "testcode",
+    "code-block",
+    "code",
+    "sourcecode",
+    PARSED,
+    "productionlist",
+    "math",
+    "doctest",
+    "prompt",
+    "testcode",
     "graphviz",
 ];
 /// Directives that say what kind of remark their text is.
 const REMARKS: [(&str, &str); 13] = [
-    ("note", "Note:"), ("warning", "Warning:"), ("tip", "Tip:"), ("hint", "Hint:"), ("important", "Important:"),
-    ("caution", "Caution:"), ("danger", "Danger:"), ("attention", "Attention:"), ("error", "Error:"),
-    ("seealso", "See also:"), ("deprecated", "Deprecated since version"), ("versionchanged", "Changed in version"), ("versionadded", "New in version"),
+    ("note", "Note:"),
+    ("warning", "Warning:"),
+    ("tip", "Tip:"),
+    ("hint", "Hint:"),
+    ("important", "Important:"),
+    ("caution", "Caution:"),
+    ("danger", "Danger:"),
+    ("attention", "Attention:"),
+    ("error", "Error:"),
+    ("seealso", "See also:"),
+    ("deprecated", "Deprecated since version"),
+    ("versionchanged", "Changed in version"),
+    ("versionadded", "New in version"),
 ];
 /// The directive whose text keeps its lines and has marks nevertheless.
 const PARSED: &str = "parsed-literal";
@@ -186,7 +221,9 @@ impl<'a> Reader<'a> {
     fn heading(&mut self, text: &'a str, indent: usize) -> bool {
         let below = self.peek(1).trim();
         let (title, style, length) = match (rule(text), rule(below)) {
-            (Some(mark), None) if !below.is_empty() && rule(self.peek(2)) == Some(mark) => (below, (mark, true), 3),
+            (Some(mark), None) if !below.is_empty() && rule(self.peek(2)) == Some(mark) => {
+                (below, (mark, true), 3)
+            }
             (Some(_), _) if text.len() >= SHORTEST_RULE && below.is_empty() => {
                 self.at += 1;
                 return true;
@@ -294,8 +331,11 @@ impl<'a> Reader<'a> {
             "list-table" | "csv-table" => {
                 self.paragraph_of(argument);
                 let body = self.lines.get(self.at..end).unwrap_or_default();
-                let rows =
-                    if name == "list-table" { table::list(body) } else { table::separated(option("header"), body) };
+                let rows = if name == "list-table" {
+                    table::list(body)
+                } else {
+                    table::separated(option("header"), body)
+                };
                 self.rows(rows);
                 self.at = end;
             }
@@ -310,7 +350,9 @@ impl<'a> Reader<'a> {
             return self.paragraph_of(argument);
         };
         self.paragraph = format!("{word} {argument}").trim_end().to_owned();
-        let is_text = |line: &&str| indentation(line) > indent && item(line.trim()).is_none() && !line.trim().starts_with("..");
+        let is_text = |line: &&str| {
+            indentation(line) > indent && item(line.trim()).is_none() && !line.trim().starts_with("..")
+        };
         let blank = self.lines.iter().skip(self.at).take_while(|line| line.is_empty()).count();
         // Text below a remark's word goes on behind it.
         if (argument.is_empty() || !word.ends_with(':') || blank == 0)
@@ -331,7 +373,9 @@ impl<'a> Reader<'a> {
     /// The options below a directive.
     fn options(&mut self, indent: usize) -> Vec<(&'a str, &'a str)> {
         let mut options = Vec::new();
-        while let Some(option) = field(self.peek(0).trim_start()).filter(|_| indentation(self.peek(0)) > indent) {
+        while let Some(option) =
+            field(self.peek(0).trim_start()).filter(|_| indentation(self.peek(0)) > indent)
+        {
             options.push(option);
             self.at += 1;
         }
@@ -407,7 +451,8 @@ fn substitutions(lines: &[&str]) -> Substitutions {
     let mut found = Substitutions::default();
     let none = Substitutions::default();
     for (at, line) in lines.iter().enumerate() {
-        let definition = line.trim_start().strip_prefix(".. |").and_then(|line| line.split_once("| replace::"));
+        let definition =
+            line.trim_start().strip_prefix(".. |").and_then(|line| line.split_once("| replace::"));
         let Some((name, text)) = definition else { continue };
         let more = lines.iter().skip(at + 1).take_while(|next| indentation(next) > indentation(line));
         let text: Vec<&str> = std::iter::once(text).chain(more.copied()).map(str::trim).collect();
@@ -453,7 +498,9 @@ fn directive(text: &str) -> Option<(&str, &str)> {
 
 /// The number of an item, if it has one, and the length of its mark.
 fn item(text: &str) -> Option<(Option<u64>, usize)> {
-    if let Some(bullet) = BULLETS.iter().find(|bullet| text.starts_with(**bullet) || text == bullet.trim_end()) {
+    if let Some(bullet) =
+        BULLETS.iter().find(|bullet| text.starts_with(**bullet) || text == bullet.trim_end())
+    {
         return Some((None, bullet.len().min(text.len())));
     }
     let digits = text.trim_start_matches('(');
@@ -496,7 +543,9 @@ mod tests {
     #[test]
     fn lists_code_and_definitions_keep_their_shape() {
         assert_eq!(
-            text("Do::\n\n  make\n    all\n\n- one\n  more\n\n  * inner\n\n- two\n\n1. first\n#. next\n\nterm\n  Its meaning.\n\n| verse\n| two\n\n>>> f()\n1\n"),
+            text(
+                "Do::\n\n  make\n    all\n\n- one\n  more\n\n  * inner\n\n- two\n\n1. first\n#. next\n\nterm\n  Its meaning.\n\n| verse\n| two\n\n>>> f()\n1\n"
+            ),
             "Do:\n\n```\nmake\n  all\n```\n\n- one more\n  - inner\n- two\n1. first\n2. next\n\nterm\n\nIts meaning.\n\nverse\ntwo\n\n```\n>>> f()\n1\n```"
         );
     }
@@ -526,8 +575,9 @@ mod tests {
 
     #[test]
     fn fields_at_the_head_are_metadata_and_substitutions_are_made() {
-        let document =
-            parsed("Title\n=====\n\n:Author: Ada\n:date: 2026-03-01\n\n.. |x| replace:: the **pump**\n\nUse |x|.\n\n:later: field\n");
+        let document = parsed(
+            "Title\n=====\n\n:Author: Ada\n:date: 2026-03-01\n\n.. |x| replace:: the **pump**\n\nUse |x|.\n\n:later: field\n",
+        );
         let expected = serde_json::json!({"author": "Ada", "date": "2026-03-01"});
         assert_eq!(Value::Object(document.metadata), expected);
         assert_eq!(document.outline.unwrap().finish("Title")[0].text, "Use the pump.\n\nlater: field");
@@ -535,14 +585,28 @@ mod tests {
 
     #[test]
     fn other_files_are_never_opened() {
-        assert_eq!(text(".. include:: /etc/passwd\n\n.. literalinclude:: /etc/passwd\n\n.. csv-table::\n   :file: /etc/passwd\n\nEnd.\n"), "End.");
+        assert_eq!(
+            text(
+                ".. include:: /etc/passwd\n\n.. literalinclude:: /etc/passwd\n\n.. csv-table::\n   :file: /etc/passwd\n\nEnd.\n"
+            ),
+            "End."
+        );
     }
 
     #[test]
     fn deep_and_broken_markup_costs_neither_stack_nor_time() {
         let begun = std::time::Instant::now();
         let nested: String = (0..2_000).map(|depth| format!("{}- x\n\n", " ".repeat(depth * 2))).collect();
-        for text in ["== ==\nx\n\n", "a::\n\n", ".. note::\n", "+--+\n", "- ", "a\n=\n", ":a:\n", ".. |a| replace:: x\n"] {
+        for text in [
+            "== ==\nx\n\n",
+            "a::\n\n",
+            ".. note::\n",
+            "+--+\n",
+            "- ",
+            "a\n=\n",
+            ":a:\n",
+            ".. |a| replace:: x\n",
+        ] {
             parsed(&text.repeat(50_000));
         }
         parsed(&nested);

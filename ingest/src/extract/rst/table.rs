@@ -9,7 +9,10 @@ pub(super) type Rows = Vec<Vec<String>>;
 /// Whether a line is the upper border of a grid.
 pub(super) fn is_grid_border(line: &str) -> bool {
     let line = line.trim();
-    line.len() > 2 && line.starts_with('+') && line.ends_with('+') && line.bytes().all(|byte| b"+-=".contains(&byte))
+    line.len() > 2
+        && line.starts_with('+')
+        && line.ends_with('+')
+        && line.bytes().all(|byte| b"+-=".contains(&byte))
 }
 
 /// Whether a line is a border of a simple table: columns of `=`.
@@ -28,9 +31,10 @@ pub(super) fn grid(lines: &[&str]) -> Rows {
             continue;
         }
         // A border that a cell crosses is one for the others.
-        let cells = line.trim_matches(['|', '+']).split('|').map(|cell| {
-            if cell.bytes().all(|byte| b"-=+ ".contains(&byte)) { "" } else { cell.trim() }
-        });
+        let cells = line
+            .trim_matches(['|', '+'])
+            .split('|')
+            .map(|cell| if cell.bytes().all(|byte| b"-=+ ".contains(&byte)) { "" } else { cell.trim() });
         if std::mem::take(&mut is_new) {
             rows.push(Vec::new());
         }
