@@ -35,12 +35,18 @@ struct Last {
     read: Option<char>,
     /// Marks since the last character that is none.
     marks: usize,
+    /// Whether a terminal's command, as for colours, has begun and not ended.
+    in_command: bool,
 }
 
 impl Last {
     fn shown(&mut self, c: char) -> Option<char> {
         let before = self.read.replace(c);
         self.marks = if canonical_combining_class(c) == 0 { 0 } else { self.marks + 1 };
+        if self.in_command || (before == Some('\u{1b}') && c == '[') {
+            self.in_command = before == Some('\u{1b}') || matches!(c, ' '..='?');
+            return None;
+        }
         match c {
             '\n' if before == Some('\r') => None,
             '\n' | '\t' => Some(c),
@@ -94,6 +100,11 @@ mod tests {
             "passwords admin"
         );
         assert_eq!(clean("\u{645}\u{6CC}\u{200C}\u{62E}"), "\u{645}\u{6CC}\u{200C}\u{62E}");
+    }
+
+    #[test]
+    fn commands_to_terminals_are_left_out() {
+        assert_eq!(clean("\u{1b}[1;31mred\u{1b}[0m [a]"), "red [a]");
     }
 
     #[test]

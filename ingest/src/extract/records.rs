@@ -97,16 +97,14 @@ pub(super) fn read_lines(input: &Input<'_>, emit: &mut Emit<'_>) -> Result<(), U
             break;
         }
     }
-    match first_fault {
-        Some(fault) => Err(BadRecord::Hopeless(Box::new(fault)).into()),
-        None => {
-            if !found && faults.is_empty() {
-                return Err(Unreadable::Empty);
-            }
-            emit_faults(&mut faults, emit);
-            Ok(())
-        }
+    if let Some(fault) = first_fault {
+        return Err(BadRecord::Hopeless(Box::new(fault)).into());
     }
+    if !found && faults.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    emit_faults(&mut faults, emit);
+    Ok(())
 }
 
 /// A list of records, or one.

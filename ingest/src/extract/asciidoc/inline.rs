@@ -1,4 +1,4 @@
-//! Takes the markup out of AsciiDoc within a paragraph: what a reader sees of it stays.
+//! Takes the markup out of `AsciiDoc` within a paragraph: what a reader sees of it stays.
 //! Never follows a link, and never looks further than a bound for the end of a mark.
 
 use crate::extract::substitutions::Substitutions;
@@ -57,7 +57,7 @@ fn between<'t>(text: &'t str, open: &str, close: &str) -> Option<(&'t str, usize
 }
 
 fn escape(text: &str, out: &mut String) -> Option<usize> {
-    let c = text.chars().nth(1).filter(|c| c.is_ascii_punctuation())?;
+    let c = text.chars().nth(1).filter(char::is_ascii_punctuation)?;
     out.push(c);
     Some(1 + c.len_utf8())
 }
@@ -86,22 +86,8 @@ fn literal(text: &str, attributes: &Substitutions, out: &mut String) -> Option<u
     // `+text+` keeps marks within code from being marks.
     let kept = inner.strip_prefix('+').and_then(|inner| inner.strip_suffix('+'));
     match kept {
-        Some(kept) => out.push_str(&format!("`{kept}`")),
-        None => {
-            out.push('`');
-            let mut rest = inner;
-            while let Some((before, after)) = rest.split_once('{') {
-                out.push_str(before);
-                let braced = rest.get(before.len()..).unwrap_or_default();
-                let taken = attribute(braced, attributes, out);
-                if taken.is_none() {
-                    out.push('{');
-                }
-                rest = taken.and_then(|taken| braced.get(taken..)).unwrap_or(after);
-            }
-            out.push_str(rest);
-            out.push('`');
-        }
+        Some(kept) => out.extend(["`", kept, "`"]),
+        None => out.extend(["`", &without_marks(inner, attributes), "`"]),
     }
     Some(length)
 }
@@ -155,7 +141,7 @@ fn macro_call(text: &str, attributes: &Substitutions, out: &mut String) -> Optio
             let address = if name.contains("//") { text.get(..head)? } else { target };
             out.push_str(address.trim_end_matches('#'));
         }
-        "footnote:" => out.push_str(&format!(" ({label})")),
+        "footnote:" => out.extend([" (", label, ")"]),
         "image:" | "icon:" | "pass:" => out.push_str(label),
         _ => out.push_str(&without_marks(label, attributes)),
     }

@@ -1,15 +1,17 @@
-//! Reads AsciiDoc: sections, attributes, lists, blocks, tables and the texts of links.
+//! Reads `AsciiDoc`: sections, attributes, lists, blocks, tables and the texts of links.
 //! Never opens another file (includes are left out) and never builds a tree: lines are read one by one.
 
 use serde_json::{Map, Value};
 
 use crate::extract::asciidoc::inline::plain;
+use crate::extract::asciidoc::line::{heading, is_container, is_table, is_title, is_verbatim, item};
 use crate::extract::metadata::{self, field};
 use crate::extract::outline::Outline;
 use crate::extract::substitutions::Substitutions;
 use crate::extract::{Document, Input, Unreadable, decode, html};
 
 mod inline;
+mod line;
 mod table;
 
 /// What remarks are called in the source and in the text.
@@ -42,7 +44,7 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
 
 fn parsed(text: &str) -> Document {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let mut reader = Reader { lines: &lines, is_head: true, ..Reader::default() };
+    let mut reader = Reader { lines: &lines, ..Reader::default() };
     while reader.at < lines.len() {
         reader.line();
     }
@@ -69,9 +71,18 @@ struct Reader<'a> {
     after_empty: bool,
     /// Whether a plus joins what follows to the item above.
     is_joined: bool,
-    /// Whether only the head of the document was seen.
-    is_head: bool,
-    has_title: bool,
+    stage: Stage,
+}
+
+/// How far the document was read.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Comments and attributes above the title.
+    #[default]
+    Start,
+    /// The lines below the title: authors, revision, attributes.
+    Head,
+    Body,
 }
 
 impl<'a> Reader<'a> {
@@ -82,7 +93,9 @@ impl<'a> Reader<'a> {
             return;
         }
         if line.is_empty() {
-            self.is_head &= !self.has_title;
+            if self.stage == Stage::Head {
+                self.stage = Stage::Body;
+            }
             self.after_empty = true;
             return self.end_paragraph();
         }
@@ -141,7 +154,9 @@ impl<'a> Reader<'a> {
             return true;
         }
         let text = plain(&text, &self.attributes);
-        if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == key).filter(|_| self.is_head) {
+        if let Some((_, field)) =
+            FIELDS.iter().find(|(known, _)| *known == key).filter(|_| self.stage != Stage::Body)
+        {
             metadata::note_as(&mut self.metadata, field, &text);
         }
         self.attributes.set(&key, text);
@@ -153,7 +168,7 @@ impl<'a> Reader<'a> {
         let is_raised = line.starts_with(['=', '#']);
         if let Some((level, title)) = heading(line).filter(|_| is_raised && self.paragraph.is_empty()) {
             self.heading(level, title);
-        } else if self.is_head && self.has_title {
+        } else if self.stage == Stage::Head {
             self.head(line);
         } else if line.starts_with('[') && line.ends_with(']') {
             self.end_paragraph();
@@ -208,8 +223,8 @@ impl<'a> Reader<'a> {
         self.outline.start_heading(level);
         self.outline.text(&plain(title, &self.attributes));
         self.outline.end_block();
-        self.has_title = true;
-        self.is_head &= level == 1;
+        let is_title = level == 1 && self.stage == Stage::Start;
+        self.stage = if is_title { Stage::Head } else { Stage::Body };
     }
 
     /// The lines below the title: authors, then revision.
@@ -226,7 +241,7 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, line: &'a str) {
-        self.is_head = false;
+        self.stage = Stage::Body;
         if self.paragraph.is_empty() && self.after_empty {
             self.begin_block();
         }
@@ -285,7 +300,7 @@ impl<'a> Reader<'a> {
     }
 
     fn item(&mut self, mark: &'a str, text: &'a str) {
-        self.is_head = false;
+        self.stage = Stage::Body;
         self.end_paragraph();
         self.style = "";
         match self.lists.iter().position(|open| *open == mark) {
@@ -320,7 +335,7 @@ impl<'a> Reader<'a> {
         else {
             return false;
         };
-        self.is_head = false;
+        self.stage = Stage::Body;
         self.end_paragraph();
         self.end_lists();
         self.paragraph = format!("{}: {text}\n", term.trim());
@@ -336,7 +351,7 @@ impl<'a> Reader<'a> {
     }
 
     fn verbatim(&mut self, border: &'a str) {
-        self.is_head = false;
+        self.stage = Stage::Body;
         self.begin_block();
         let style = std::mem::take(&mut self.style);
         let fence = if border.starts_with("```") { "```" } else { border };
@@ -375,7 +390,7 @@ impl<'a> Reader<'a> {
     }
 
     fn table(&mut self, border: &'a str) {
-        self.is_head = false;
+        self.stage = Stage::Body;
         self.begin_block();
         let style = std::mem::take(&mut self.style);
         let columns = style.split_once("cols=").map(|(_, columns)| {
@@ -403,49 +418,6 @@ impl<'a> Reader<'a> {
         }
         self.outline.end_table();
     }
-}
-
-fn heading(line: &str) -> Option<(u8, &str)> {
-    let title = line.trim_start_matches(['=', '#']);
-    let level = u8::try_from(line.len() - title.len()).ok().filter(|level| (1..=6).contains(level))?;
-    let text = title.strip_prefix(' ')?.trim();
-    (!text.is_empty()).then_some((level, text))
-}
-
-fn is_title(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with(['.', ' '])
-}
-
-fn is_border(line: &str, mark: char, shortest: usize) -> bool {
-    line.len() >= shortest && line.chars().all(|c| c == mark)
-}
-
-fn is_verbatim(line: &str) -> bool {
-    ['-', '.', '+', '/'].iter().any(|mark| is_border(line, *mark, 4)) || line.starts_with("```")
-}
-
-/// Borders of blocks whose content is text like any other.
-fn is_container(line: &str) -> bool {
-    line == "--" || ['=', '*', '_'].iter().any(|mark| is_border(line, *mark, 4))
-}
-
-fn is_table(line: &str) -> bool {
-    line.strip_prefix(['|', '!', ',', ':']).is_some_and(|line| is_border(line, '=', 3))
-}
-
-/// The mark of an item, which says how deep it is, and its text.
-fn item(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_start();
-    let (mark, text) = line.split_once(' ')?;
-    let is_bullet = mark == "-" || (!mark.is_empty() && mark.len() <= 6 && is_border(mark, '*', 1));
-    let is_dotted = mark.len() <= 6 && is_border(mark, '.', 1);
-    let number = mark.strip_suffix('.').filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
-    if number.is_some_and(|number| !number.is_empty()) {
-        return Some(("1.", text.trim()));
-    }
-    let is_callout = mark.starts_with('<') && mark.ends_with('>') && mark.len() <= 5;
-    let mark = if is_callout { "<1>" } else { mark };
-    (is_bullet || is_dotted || is_callout).then(|| (mark, text.trim()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads the tables of AsciiDoc: cells that begin with a bar, in as many columns as are announced or as the first line has.
+//! Reads the tables of `AsciiDoc`: cells that begin with a bar, in as many columns as are announced or as the first line has.
 //! Never interprets what stands in a cell: its lines become one text.
 
 /// Most columns: more would make rows of a number in an attribute.

@@ -11,7 +11,7 @@ const FIRST_PRINTABLE: u8 = 0x40;
 pub(super) fn decoded(bytes: &[u8]) -> Option<String> {
     let table: Vec<char> = PRINTABLE.chars().collect();
     let text: String = bytes.iter().map(|byte| decoded_byte(*byte, &table)).collect();
-    let letters = text.chars().filter(|c| c.is_ascii_alphabetic()).count();
+    let letters = text.chars().filter(char::is_ascii_alphabetic).count();
     let spaces = text.chars().filter(|c| *c == ' ').count();
     (letters.saturating_add(spaces) > bytes.len() / 4 * 3 && spaces > bytes.len() / 16).then_some(text)
 }

@@ -8,10 +8,9 @@ const BYTES_PER_CONTROL: usize = 100;
 /// Signs that stand beside letters of any alphabet.
 const BESIDE_LETTERS: &str = "“”„‘’‚«»‹›–—…¡¿·•§©®™°\u{a0}";
 
-/// Characters that stand in no text.
+/// Control characters but those of lines, tabs, pages and terminals' colours: they stand in no text.
 pub(super) fn controls(text: &str) -> usize {
-    let is_rubbish =
-        |c: &char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}');
+    let is_rubbish = |c: &char| c.is_control() && !matches!(c, '\t'..='\r' | '\u{1b}' | '\u{85}');
     text.chars().filter(is_rubbish).count()
 }
 

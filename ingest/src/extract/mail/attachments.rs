@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
-use mail_parser::{Encoding, GetHeader, Message, MessagePart, MimeHeaders, PartType};
+use mail_parser::{Encoding, Message, MessagePart, MimeHeaders, PartType};
 
 use crate::extract::format::{Format, Reader};
 use crate::extract::mail::{BadMail, document, is_left_over};

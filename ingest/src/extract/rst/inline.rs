@@ -17,7 +17,7 @@ pub(super) fn plain(text: &str, substitutions: &Substitutions) -> String {
             ':' if at_start(&out) => role(rest, &mut out),
             '*' => emphasis(rest, &mut out),
             '|' => substitution(rest, substitutions, &mut out),
-            '_' => reference(rest, &mut out),
+            '_' => reference(rest, &out),
             _ => None,
         };
         let taken = taken.unwrap_or_else(|| {
@@ -56,7 +56,7 @@ fn escape(text: &str, out: &mut String) -> Option<usize> {
 
 fn literal(text: &str, out: &mut String) -> Option<usize> {
     let (inner, length) = between(text, "``")?;
-    out.push_str(&format!("`{inner}`"));
+    out.extend(["`", inner, "`"]);
     Some(length)
 }
 
@@ -112,7 +112,7 @@ fn substitution(text: &str, substitutions: &Substitutions, out: &mut String) -> 
 }
 
 /// The mark of a reference behind its word: `word_`, `[1]_`; and the one of a target before it.
-fn reference(text: &str, out: &mut String) -> Option<usize> {
+fn reference(text: &str, out: &str) -> Option<usize> {
     let marks = text.bytes().take(2).take_while(|byte| *byte == b'_').count();
     let after = text.get(marks..).unwrap_or_default().chars().next();
     let ends_word = after.is_none_or(|c| !c.is_alphanumeric() && c != '_');

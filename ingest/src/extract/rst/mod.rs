@@ -5,71 +5,17 @@ use serde_json::{Map, Value};
 
 use crate::extract::metadata;
 use crate::extract::outline::Outline;
+use crate::extract::rst::directive::{LEFT_OUT, PARSED};
 use crate::extract::rst::inline::plain;
+use crate::extract::rst::line::{SHORTEST_RULE, directive, field, indentation, item, reaches, rule, verse};
 use crate::extract::rst::table::Rows;
 use crate::extract::substitutions::Substitutions;
 use crate::extract::{Document, Input, Unreadable, decode};
 
+mod directive;
 mod inline;
+mod line;
 mod table;
-
-/// Directives of which a reader sees nothing here: what they include, list or configure stands elsewhere.
-const LEFT_OUT: [&str; 19] = [
-    "toctree",
-    "contents",
-    "raw",
-    "include",
-    "literalinclude",
-    "index",
-    "highlight",
-    "meta",
-    "role",
-    "default-role",
-    "sectnum",
-    "header",
-    "footer",
-    "currentmodule",
-    "module",
-    "tabularcolumns",
-    "program",
-    "autosummary",
-    "title",
-];
-/// Directives that hold text to be kept as it is.
-const CODE: [&str; 10] = [
-    "code-block",
-    "code",
-    "sourcecode",
-    PARSED,
-    "productionlist",
-    "math",
-    "doctest",
-    "prompt",
-    "testcode",
-    "graphviz",
-];
-/// Directives that say what kind of remark their text is.
-const REMARKS: [(&str, &str); 13] = [
-    ("note", "Note:"),
-    ("warning", "Warning:"),
-    ("tip", "Tip:"),
-    ("hint", "Hint:"),
-    ("important", "Important:"),
-    ("caution", "Caution:"),
-    ("danger", "Danger:"),
-    ("attention", "Attention:"),
-    ("error", "Error:"),
-    ("seealso", "See also:"),
-    ("deprecated", "Deprecated since version"),
-    ("versionchanged", "Changed in version"),
-    ("versionadded", "New in version"),
-];
-/// The directive whose text keeps its lines and has marks nevertheless.
-const PARSED: &str = "parsed-literal";
-/// Shortest line that divides, and that may be shorter than the title above it.
-const SHORTEST_RULE: usize = 4;
-/// Marks of bulleted items.
-const BULLETS: [&str; 5] = ["- ", "* ", "+ ", "• ", "‣ "];
 
 /// Reads a whole document.
 pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
@@ -94,6 +40,8 @@ fn parsed(text: &str) -> Document {
 
 struct Reader<'a> {
     lines: &'a [&'a str],
+    /// Indentation of each line; empty ones are deeper than all others.
+    indents: Vec<usize>,
     at: usize,
     outline: Outline,
     metadata: Map<String, Value>,
@@ -113,8 +61,10 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(lines: &'a [&'a str]) -> Self {
+        let indent = |line: &&str| if line.is_empty() { usize::MAX } else { indentation(line) };
         Self {
             lines,
+            indents: lines.iter().map(indent).collect(),
             at: 0,
             outline: Outline::default(),
             metadata: Map::new(),
@@ -159,7 +109,7 @@ impl<'a> Reader<'a> {
             return self.table(text, indent);
         }
         if text.starts_with(">>> ") {
-            let end = self.block_end(|line| line.is_empty());
+            let end = self.block_end(str::is_empty);
             return self.code("", end, indent);
         }
         if let Some((name, value)) = field(text) {
@@ -309,82 +259,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn directive(&mut self, name: &'a str, argument: &'a str, indent: usize) {
-        self.end_lists(indent);
-        self.at += 1;
-        let options = self.options(indent);
-        let end = self.body_end(indent);
-        let option = |name: &str| options.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-        match name {
-            _ if CODE.contains(&name) => {
-                let language = match name {
-                    "code-block" | "code" | "sourcecode" => argument,
-                    PARSED => PARSED,
-                    _ => "",
-                };
-                if language != argument {
-                    self.paragraph_of(argument);
-                }
-                self.code(language, end, indent);
-            }
-            "image" | "figure" => self.paragraph_of(option("alt").unwrap_or_default()),
-            "list-table" | "csv-table" => {
-                self.paragraph_of(argument);
-                let body = self.lines.get(self.at..end).unwrap_or_default();
-                let rows = if name == "list-table" {
-                    table::list(body)
-                } else {
-                    table::separated(option("header"), body)
-                };
-                self.rows(rows);
-                self.at = end;
-            }
-            "only" | "container" | "class" | "rst-class" | "tabs" | "hlist" | "centered" => {}
-            _ => self.remark(name, argument, indent),
-        }
-    }
-
-    /// A remark, or the description of what the argument names.
-    fn remark(&mut self, name: &str, argument: &str, indent: usize) {
-        let Some((_, word)) = REMARKS.iter().find(|(known, _)| *known == name) else {
-            return self.paragraph_of(argument);
-        };
-        self.paragraph = format!("{word} {argument}").trim_end().to_owned();
-        let is_text = |line: &&str| {
-            indentation(line) > indent && item(line.trim()).is_none() && !line.trim().starts_with("..")
-        };
-        let blank = self.lines.iter().skip(self.at).take_while(|line| line.is_empty()).count();
-        // Text below a remark's word goes on behind it.
-        if (argument.is_empty() || !word.ends_with(':') || blank == 0)
-            && self.lines.get(self.at + blank).is_some_and(is_text)
-        {
-            self.at += blank;
-            self.indent = indentation(self.peek(0));
-            let colon = if word.ends_with(':') { "\n" } else { ":\n" };
-            self.paragraph.push_str(colon);
-        }
-    }
-
-    fn paragraph_of(&mut self, text: &str) {
-        self.write(text);
-        self.outline.end_block();
-    }
-
-    /// The options below a directive.
-    fn options(&mut self, indent: usize) -> Vec<(&'a str, &'a str)> {
-        let mut options = Vec::new();
-        while let Some(option) =
-            field(self.peek(0).trim_start()).filter(|_| indentation(self.peek(0)) > indent)
-        {
-            options.push(option);
-            self.at += 1;
-        }
-        options
-    }
-
     /// The line behind what is indented by more, empty lines at its end included.
     fn body_end(&self, indent: usize) -> usize {
-        self.block_end(|line| !line.is_empty() && indentation(line) <= indent)
+        let rest = self.indents.get(self.at..).unwrap_or_default();
+        rest.iter().position(|other| *other <= indent).map_or(self.lines.len(), |length| self.at + length)
     }
 
     fn block_end(&self, ends: impl Fn(&str) -> bool) -> usize {
@@ -446,6 +324,9 @@ fn last_border(lines: &[&str]) -> usize {
     last.unwrap_or_default()
 }
 
+/// Most lines that a text which stands for a name goes on for.
+const MOST_LINES: usize = 16;
+
 /// The texts that `.. |name| replace:: text` gives to names.
 fn substitutions(lines: &[&str]) -> Substitutions {
     let mut found = Substitutions::default();
@@ -454,64 +335,12 @@ fn substitutions(lines: &[&str]) -> Substitutions {
         let definition =
             line.trim_start().strip_prefix(".. |").and_then(|line| line.split_once("| replace::"));
         let Some((name, text)) = definition else { continue };
-        let more = lines.iter().skip(at + 1).take_while(|next| indentation(next) > indentation(line));
+        let more = lines.iter().skip(at + 1).take(MOST_LINES);
+        let more = more.take_while(|next| !next.is_empty() && indentation(next) > indentation(line));
         let text: Vec<&str> = std::iter::once(text).chain(more.copied()).map(str::trim).collect();
         found.set(name, plain(text.join(" ").trim(), &none));
     }
     found
-}
-
-fn indentation(line: &str) -> usize {
-    line.len() - line.trim_start().len()
-}
-
-/// The mark that a line consists of, if it may stand below a title.
-fn rule(line: &str) -> Option<char> {
-    let mark = line.chars().next().filter(char::is_ascii_punctuation)?;
-    (line.len() >= 2 && line.chars().all(|c| c == mark)).then_some(mark)
-}
-
-/// Whether a line is long enough to stand below a title. Authors count badly, hence the tolerance.
-fn reaches(line: &str, title: &str) -> bool {
-    line.len() >= SHORTEST_RULE || line.len() >= title.chars().count()
-}
-
-/// A line that ends where its author ends it.
-fn verse(text: &str) -> Option<&str> {
-    if text == "|" { Some("") } else { text.strip_prefix("| ") }
-}
-
-/// `:name: value`.
-fn field(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.strip_prefix(':')?.split_once(':')?;
-    let is_name = !name.is_empty() && !name.contains('`') && !name.starts_with(' ');
-    (is_name && (value.is_empty() || value.starts_with(' '))).then(|| (name, value.trim()))
-}
-
-/// `name:: argument`.
-fn directive(text: &str) -> Option<(&str, &str)> {
-    let (name, argument) = text.split_once("::")?;
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:.+".contains(&byte));
-    let is_directive = !name.is_empty() && is_name && !name.starts_with('_');
-    (is_directive && (argument.is_empty() || argument.starts_with(' '))).then(|| (name, argument.trim()))
-}
-
-/// The number of an item, if it has one, and the length of its mark.
-fn item(text: &str) -> Option<(Option<u64>, usize)> {
-    if let Some(bullet) =
-        BULLETS.iter().find(|bullet| text.starts_with(**bullet) || text == bullet.trim_end())
-    {
-        return Some((None, bullet.len().min(text.len())));
-    }
-    let digits = text.trim_start_matches('(');
-    let number = digits.bytes().take(9).take_while(u8::is_ascii_digit).count();
-    let (number, length) = match number {
-        0 => (1, usize::from(digits.starts_with('#'))),
-        length => (digits.get(..length)?.parse().ok()?, length),
-    };
-    let mark = digits.get(length..)?;
-    let is_item = length > 0 && (mark.starts_with(". ") || mark.starts_with(") "));
-    is_item.then(|| (Some(number), text.len() - digits.len() + length + 1))
 }
 
 #[cfg(test)]
