@@ -14,13 +14,17 @@ const FEWEST_OWN: usize = 20;
 /// The language as a BCP 47 tag.
 pub(super) fn detected(sections: &[Section]) -> Option<String> {
     let sample = sample(sections);
+    let length = sample.chars().count();
+    if length < FEWEST_OWN {
+        return None;
+    }
     let found = whatlang::detect(&sample).filter(whatlang::Info::is_reliable)?;
     let has_own_writing = matches!(
         found.lang(),
         Lang::Jpn | Lang::Kor | Lang::Cmn | Lang::Ell | Lang::Tha | Lang::Hye | Lang::Kat
     );
     let fewest = if has_own_writing { FEWEST_OWN } else { FEWEST };
-    (sample.chars().count() >= fewest).then(|| tag(found.lang()).to_owned())
+    (length >= fewest).then(|| tag(found.lang()).to_owned())
 }
 
 /// Prose from the beginning: code and tables are in no language.

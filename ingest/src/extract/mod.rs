@@ -218,7 +218,9 @@ fn extracted(
     }
     let mut metadata = document.metadata;
     metadata::unify(&mut metadata);
-    if let Some(language) = language::detected(&sections) {
+    if !metadata.contains_key(metadata::field::LANGUAGE)
+        && let Some(language) = language::detected(&sections)
+    {
         metadata::note_language(&mut metadata, &language);
     }
     let mut metadata = metadata::bounded(metadata);

@@ -10,6 +10,7 @@ use crate::extract::outline::Outline;
 use crate::extract::substitutions::Substitutions;
 use crate::extract::{Document, Input, Unreadable, decode, html};
 
+mod attributes;
 mod inline;
 mod line;
 mod table;
@@ -24,15 +25,6 @@ const REMARKS: [(&str, &str); 5] = [
 ];
 /// Block macros of which a reader sees nothing here.
 const LEFT_OUT: [&str; 6] = ["include::", "toc::", "video::", "audio::", "image::", "ifeval::"];
-/// Attributes that are metadata.
-const FIELDS: [(&str, &str); 6] = [
-    ("author", field::AUTHOR),
-    ("revdate", field::CREATED),
-    ("date", field::CREATED),
-    ("lang", field::LANGUAGE),
-    ("description", field::DESCRIPTION),
-    ("keywords", field::KEYWORDS),
-];
 
 /// Reads a whole document.
 pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
@@ -107,60 +99,6 @@ impl<'a> Reader<'a> {
             self.after_empty = false;
             self.is_joined = false;
         }
-    }
-
-    /// `ifdef::name[]` and its kin. What depends on a value is kept: it cannot be known here.
-    fn condition(&mut self, line: &'a str) -> bool {
-        let Some((kind, rest)) = line.split_once("::") else { return false };
-        let (name, inline) = rest.split_once('[').unwrap_or((rest, "]"));
-        let is_set = name.split([',', '+']).any(|name| self.attributes.is_set(&name.to_lowercase()));
-        let leaves_out = match kind {
-            "ifdef" => !is_set,
-            "ifndef" => is_set,
-            "ifeval" => false,
-            "endif" => {
-                self.conditions.pop();
-                return true;
-            }
-            _ => return false,
-        };
-        let inline = inline.strip_suffix(']').unwrap_or(inline);
-        if inline.is_empty() || kind == "ifeval" {
-            self.conditions.push(leaves_out || self.conditions.last() == Some(&true));
-        } else if !leaves_out && !self.conditions.contains(&true) {
-            self.text(inline);
-        }
-        true
-    }
-
-    /// `:name: value`.
-    fn entry(&mut self, line: &'a str) -> bool {
-        let Some((name, value)) = line.strip_prefix(':').and_then(|line| line.split_once(':')) else {
-            return false;
-        };
-        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '!');
-        if name.is_empty() || !name.chars().all(is_name) || !(value.is_empty() || value.starts_with(' ')) {
-            return false;
-        }
-        let key = name.trim_matches('!').to_lowercase();
-        let mut text = value.trim().to_owned();
-        while let Some(more) = text.strip_suffix(" \\").map(str::to_owned) {
-            let next = self.lines.get(self.at).map_or("", |line| line.trim());
-            text = format!("{more} {next}");
-            self.at += 1;
-        }
-        if name.contains('!') {
-            self.attributes.unset(&key);
-            return true;
-        }
-        let text = plain(&text, &self.attributes);
-        if let Some((_, field)) =
-            FIELDS.iter().find(|(known, _)| *known == key).filter(|_| self.stage != Stage::Body)
-        {
-            metadata::note_as(&mut self.metadata, field, &text);
-        }
-        self.attributes.set(&key, text);
-        true
     }
 
     /// Reads what is more than text; tells whether it is.
@@ -303,19 +241,15 @@ impl<'a> Reader<'a> {
         self.stage = Stage::Body;
         self.end_paragraph();
         self.style = "";
-        match self.lists.iter().position(|open| *open == mark) {
-            Some(depth) => {
-                while self.lists.len() > depth + 1 {
-                    self.lists.pop();
-                    self.outline.end_list();
-                }
+        if let Some(depth) = self.lists.iter().position(|open| *open == mark) {
+            while self.lists.len() > depth + 1 {
+                self.lists.pop();
+                self.outline.end_list();
             }
-            None => {
-                let is_numbered =
-                    mark.starts_with(['.', '<']) || mark.starts_with(|c: char| c.is_ascii_digit());
-                self.outline.start_list(is_numbered.then_some(1));
-                self.lists.push(mark);
-            }
+        } else {
+            let is_numbered = mark.starts_with(['.', '<']) || mark.starts_with(|c: char| c.is_ascii_digit());
+            self.outline.start_list(is_numbered.then_some(1));
+            self.lists.push(mark);
         }
         self.outline.start_item();
         let text = ["[*] ", "[x] ", "[ ] "].iter().find_map(|check| text.strip_prefix(check)).unwrap_or(text);

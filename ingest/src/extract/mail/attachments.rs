@@ -171,8 +171,11 @@ mod tests {
     use crate::extract::tests::{input, many};
 
     fn multipart(parts: &[&str]) -> String {
-        let parts: String = parts.iter().map(|part| format!("--b\r\n{part}\r\n")).collect();
-        format!("Subject: outer\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n")
+        let parts: Vec<String> = parts.iter().map(|part| format!("--b\r\n{part}\r\n")).collect();
+        format!(
+            "Subject: outer\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n",
+            parts.concat()
+        )
     }
 
     fn found(mail: &str) -> Vec<(String, String)> {
