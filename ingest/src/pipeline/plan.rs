@@ -47,8 +47,9 @@ pub fn content_of(chunks: &[Chunk]) -> ContentHash {
     let parts: Vec<String> = chunks
         .iter()
         .flat_map(|chunk| {
-            let metadata = serde_json::to_string(&chunk.payload.metadata).unwrap_or_default();
-            [chunk.payload.content_hash.to_string(), metadata]
+            let payload = &chunk.payload;
+            let metadata = serde_json::to_string(&payload.metadata).unwrap_or_default();
+            [payload.content_hash.to_string(), payload.uri.clone(), payload.tenant.to_string(), metadata]
         })
         .collect();
     ContentHash::of(&parts.iter().map(String::as_str).collect::<Vec<_>>())
@@ -57,6 +58,8 @@ pub fn content_of(chunks: &[Chunk]) -> ContentHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lectern_schema::chunk::ChunkPayload;
+    use lectern_schema::identifiers::{ChunkId, TenantId};
 
     fn id(text: &str) -> DocumentId {
         DocumentId::parse(text).unwrap()
@@ -69,6 +72,32 @@ mod tests {
             content_hash: Some(ContentHash::of(&[content])),
             state: DocumentState::Ingested { chunks: 1 },
         }
+    }
+
+    fn chunk() -> Chunk {
+        let content_hash = ContentHash::of(&["text"]);
+        let payload = ChunkPayload {
+            document_id: id("a"),
+            uri: "a".into(),
+            title: "A".into(),
+            heading_path: Vec::new(),
+            text: "text".into(),
+            position: 0,
+            tokens: 1,
+            content_hash: content_hash.clone(),
+            tenant: TenantId::public(),
+            metadata: serde_json::Map::new(),
+        };
+        Chunk { id: ChunkId::derive(&id("a"), 0, &content_hash), embedded: "text".into(), payload }
+    }
+
+    #[test]
+    fn a_document_that_changes_its_owner_or_place_is_changed() {
+        let (mut owned, mut moved) = (chunk(), chunk());
+        owned.payload.tenant = TenantId::parse("acme").unwrap();
+        moved.payload.uri = "b".into();
+        assert_ne!(content_of(&[chunk()]), content_of(&[owned]));
+        assert_ne!(content_of(&[chunk()]), content_of(&[moved]));
     }
 
     #[test]
