@@ -13,13 +13,14 @@ use lectern_resilience::config::RetrySection;
 use lectern_search::config::{StoreKind, StoreSection};
 use serde::Deserialize;
 
+use crate::extract::records::RecordFields;
 use crate::extract::{Settings, source};
 use crate::gather::Gathering;
 use crate::gather::web::config::WebSection;
 use crate::lifecycle::gate::Percent;
 use crate::lifecycle::prune::Retention;
-use crate::store::qdrant::settings::QdrantSection;
 use crate::reading::Limits;
+use crate::store::qdrant::settings::QdrantSection;
 
 /// Sections of the same file that only the server reads.
 const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];
@@ -88,6 +89,8 @@ pub struct IngestSection {
     pub max_expanded_bytes: u64,
     /// Patterns of files that are no documents, as `.gitignore` writes them.
     pub ignore: Vec<String>,
+    /// Which field of a JSON record is what.
+    pub records: RecordFields,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
     /// Seconds that reading a file may take until its first document, and then until each next one.
@@ -112,7 +115,11 @@ impl IngestSection {
 
     /// How documents are read.
     pub fn extraction(&self) -> Settings {
-        Settings { max_file_bytes: self.max_file_bytes, max_expanded_bytes: self.max_expanded_bytes }
+        Settings {
+            max_file_bytes: self.max_file_bytes,
+            max_expanded_bytes: self.max_expanded_bytes,
+            records: self.records.clone(),
+        }
     }
 
     /// What the readers of documents may take.
@@ -127,6 +134,9 @@ impl IngestSection {
         }
         if self.overlap_tokens > self.chunk_tokens / 2 {
             found.push(("overlap_tokens", "must be at most half of `ingest.chunk_tokens`".to_owned()));
+        }
+        if self.records.text.is_empty() {
+            found.push(("records.text", "must name a field".to_owned()));
         }
         for (key, bytes) in
             [("max_file_bytes", self.max_file_bytes), ("max_expanded_bytes", self.max_expanded_bytes)]
@@ -153,6 +163,7 @@ impl Default for IngestSection {
             // Ten times what real documents expand to; a bomb expands a thousandfold.
             max_expanded_bytes: 256 * 1024 * 1024,
             ignore: Vec::new(),
+            records: RecordFields::default(),
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
             extract_seconds: NonZeroU64::new(30).unwrap_or(NonZeroU64::MIN),
             extract_mib: NonZeroU64::new(256).unwrap_or(NonZeroU64::MIN),

@@ -12,6 +12,7 @@ use lectern_boot::config::{Loader, fields_of};
 use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
+use lectern_ingest::extract::records::RecordFields;
 use lectern_ingest::gather::web::config::WebSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_resilience::config::RetrySection;
@@ -69,6 +70,13 @@ impl Reader {
         (self.loader.section(name), T::default())
     }
 
+    /// A section within a section, which counts as one of its own.
+    fn nested<T: DeserializeOwned>(&mut self, outer: &str, name: &str) {
+        let fields = fields_of::<T>().iter().map(|field| (*field).to_owned()).collect();
+        self.read.insert(format!("{outer}.{name}"), fields);
+        assert!(self.read.get_mut(outer).unwrap().remove(name), "{outer}.{name}");
+    }
+
     fn all(&mut self) -> Vec<(String, String)> {
         let web = fields_of::<WebSection>().iter().map(|field| (*field).to_owned()).collect();
         self.read.insert("ingest.web".to_owned(), web);
@@ -112,6 +120,7 @@ fn the_reference_gives_the_default_registry() {
 fn the_reference_has_every_key_and_no_other() {
     let mut reader = Reader::of(&reference());
     reader.all();
+    reader.nested::<RecordFields>("ingest", "records");
     assert_eq!(documented(), reader.read);
 }
 

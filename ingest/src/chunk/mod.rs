@@ -114,7 +114,7 @@ impl Cutter {
                 position,
                 tokens: u32::try_from((self.measure)(text)).unwrap_or(u32::MAX),
                 content_hash,
-                tenant: TenantId::public(),
+                tenant: document.tenant.clone().unwrap_or_else(TenantId::public),
                 metadata: document.metadata.clone().into_iter().chain(group.metadata.clone()).collect(),
             },
             embedded,
@@ -163,6 +163,8 @@ mod tests {
                     ..Section::default()
                 })
                 .collect(),
+            uri: None,
+            tenant: None,
             metadata: serde_json::Map::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::extract::archive::{Archive, resolved};
 use crate::extract::fault::Fault;
-use crate::extract::metadata::CREATED;
+use crate::extract::metadata::field;
 use crate::extract::opc::{Properties, dublin_core};
 use crate::extract::outline::Outline;
 use crate::extract::xml::{Piece, Xml, decoded};
@@ -58,7 +58,7 @@ struct Book {
 
 impl Book {
     fn read(text: &str, package: &str) -> Result<Self, Fault> {
-        let properties = dublin_core(text, CREATED)?;
+        let properties = dublin_core(text, field::CREATED)?;
         let mut xml = Xml::new(text);
         let mut pages = HashMap::new();
         let mut chapters = Vec::new();
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(found, [("One".to_owned(), "first"), ("Two".to_owned(), "second")]);
         assert_eq!(book.title, "A Book");
         let metadata: Vec<_> =
-            ["author", "lang", "created"].map(|name| book.metadata[name].as_str().unwrap()).into();
+            ["author", "language", "created"].map(|name| book.metadata[name].as_str().unwrap()).into();
         assert_eq!(metadata, ["Ada", "en", "2020-01-02T00:00:00Z"]);
     }
 

@@ -1,19 +1,19 @@
 //! Reads the metadata block at the head of a Markdown file, in YAML or TOML.
-//! Never fails: a broken block is ignored.
+//! Keeps only what filters can use. A broken block is no fault: it is ignored.
 
 use serde_json::{Map, Value};
 
-use crate::extract::metadata::useful;
+use crate::extract::metadata;
 
 /// The fields of a YAML block.
 pub(super) fn yaml(block: &str) -> Map<String, Value> {
-    serde_saphyr::from_str::<Map<String, Value>>(block).map(useful).unwrap_or_default()
+    serde_saphyr::from_str::<Map<String, Value>>(block).map(metadata::bounded).unwrap_or_default()
 }
 
 /// The fields of a TOML block. Dates become text.
 pub(super) fn toml(block: &str) -> Map<String, Value> {
     let table = block.parse::<toml::Table>().unwrap_or_default();
-    useful(table.into_iter().map(|(name, value)| (name, from_toml(value))).collect())
+    metadata::bounded(table.into_iter().map(|(name, value)| (name, from_toml(value))).collect())
 }
 
 fn from_toml(value: toml::Value) -> Value {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::extract::archive::{Archive, SAVE_WITHOUT_PASSWORD};
 use crate::extract::fault::Fault;
-use crate::extract::metadata::MODIFIED;
+use crate::extract::metadata::field;
 use crate::extract::opc::{Properties, dublin_core};
 use crate::extract::outline::Outline;
 use crate::extract::xml::{Element, Piece, Xml, decoded};
@@ -25,7 +25,7 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     }
     let content = archive.needed("content.xml", FORMAT)?;
     let properties = match archive.part("meta.xml")? {
-        Some(meta) => dublin_core(&decoded(&meta), MODIFIED)?,
+        Some(meta) => dublin_core(&decoded(&meta), field::MODIFIED)?,
         None => Properties::default(),
     };
     let outline = Body::default().read(&decoded(&content))?;

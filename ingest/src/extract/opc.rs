@@ -5,9 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::extract::archive::{Archive, resolved};
 use crate::extract::fault::Fault;
-use crate::extract::metadata::{
-    AUTHOR, CREATED, DESCRIPTION, MODIFIED, note, note_language, note_time, stated_title,
-};
+use crate::extract::metadata::{field, note, note_language, note_time, stated_title};
 use crate::extract::xml::{Piece, Xml, decoded};
 
 /// What one part says of another.
@@ -61,7 +59,7 @@ pub(super) struct Properties {
 /// The properties of an Office document.
 pub(super) fn properties(archive: &mut Archive<'_>) -> Result<Properties, Fault> {
     match archive.part("docProps/core.xml")? {
-        Some(bytes) => dublin_core(&decoded(&bytes), MODIFIED),
+        Some(bytes) => dublin_core(&decoded(&bytes), field::MODIFIED),
         None => Ok(Properties::default()),
     }
 }
@@ -81,15 +79,15 @@ pub(super) fn dublin_core(text: &str, date: &str) -> Result<Properties, Fault> {
             }
             "creator" => authors.push(xml.text()?.trim().to_owned()),
             "initial-creator" => first_author = xml.text()?,
-            "description" => note(fields, DESCRIPTION, &xml.text()?),
-            "language" if !fields.contains_key(crate::extract::metadata::LANGUAGE) => {
+            "description" => note(fields, field::DESCRIPTION, &xml.text()?),
+            "language" if !fields.contains_key(field::LANGUAGE) => {
                 note_language(fields, &xml.text()?);
             }
-            "created" | "creation-date" => note_time(fields, CREATED, &xml.text()?),
-            "modified" => note_time(fields, MODIFIED, &xml.text()?),
+            "created" | "creation-date" => note_time(fields, field::CREATED, &xml.text()?),
+            "modified" => note_time(fields, field::MODIFIED, &xml.text()?),
             "date" => note_time(fields, date, &xml.text()?),
             "meta" if element.attribute("property").as_deref() == Some("dcterms:modified") => {
-                note_time(fields, MODIFIED, &xml.text()?);
+                note_time(fields, field::MODIFIED, &xml.text()?);
             }
             // What follows in an e-book is no property.
             "manifest" => break,
@@ -98,7 +96,7 @@ pub(super) fn dublin_core(text: &str, date: &str) -> Result<Properties, Fault> {
     }
     authors.retain(|author| !author.is_empty());
     let authors = if first_author.trim().is_empty() { authors.join(", ") } else { first_author };
-    note(&mut found.metadata, AUTHOR, &authors);
+    note(&mut found.metadata, field::AUTHOR, &authors);
     Ok(found)
 }
 
@@ -113,13 +111,13 @@ mod tests {
             "<c><dc:title> Plan </dc:title><dc:creator>Ada</dc:creator><dc:creator>Bo</dc:creator>
              <dc:language>de-DE</dc:language><dcterms:created>2024-01-02T03:04:05Z</dcterms:created>
              <dc:date>2024-02-03</dc:date><dc:description/></c>",
-            MODIFIED,
+            field::MODIFIED,
         )
         .unwrap();
         assert_eq!(found.title.as_deref(), Some("Plan"));
         assert_eq!(
             Value::Object(found.metadata),
-            json!({"author": "Ada, Bo", "lang": "de-DE", "created": "2024-01-02T03:04:05Z", "modified": "2024-02-03T00:00:00Z"})
+            json!({"author": "Ada, Bo", "language": "de-DE", "created": "2024-01-02T03:04:05Z", "modified": "2024-02-03T00:00:00Z"})
         );
     }
 }

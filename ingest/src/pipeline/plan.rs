@@ -51,8 +51,10 @@ pub struct Content {
 impl Content {
     /// Notes the document's next chunk.
     pub fn add(&mut self, chunk: &Chunk) {
-        let metadata = serde_json::to_string(&chunk.payload.metadata).unwrap_or_default();
-        self.parts.extend([chunk.payload.content_hash.to_string(), metadata]);
+        let payload = &chunk.payload;
+        let metadata = serde_json::to_string(&payload.metadata).unwrap_or_default();
+        let content = payload.content_hash.to_string();
+        self.parts.extend([content, payload.uri.clone(), payload.tenant.to_string(), metadata]);
     }
 
     /// The hash of it, once all chunks are noted.
@@ -64,6 +66,8 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lectern_schema::chunk::ChunkPayload;
+    use lectern_schema::identifiers::{ChunkId, TenantId};
 
     fn id(text: &str) -> DocumentId {
         DocumentId::parse(text).unwrap()
@@ -76,6 +80,32 @@ mod tests {
             content_hash: Some(ContentHash::of(&[content])),
             state: DocumentState::Ingested { chunks: 1 },
         }
+    }
+
+    fn chunk() -> Chunk {
+        let content_hash = ContentHash::of(&["text"]);
+        let payload = ChunkPayload {
+            document_id: id("a"),
+            uri: "a".into(),
+            title: "A".into(),
+            heading_path: Vec::new(),
+            text: "text".into(),
+            position: 0,
+            tokens: 1,
+            content_hash: content_hash.clone(),
+            tenant: TenantId::public(),
+            metadata: serde_json::Map::new(),
+        };
+        Chunk { id: ChunkId::derive(&id("a"), 0, &content_hash), embedded: "text".into(), payload }
+    }
+
+    #[test]
+    fn a_document_that_changes_its_owner_or_place_is_changed() {
+        let (mut owned, mut moved) = (chunk(), chunk());
+        owned.payload.tenant = TenantId::parse("acme").unwrap();
+        moved.payload.uri = "b".into();
+        assert_ne!(content_of(&[chunk()]), content_of(&[owned]));
+        assert_ne!(content_of(&[chunk()]), content_of(&[moved]));
     }
 
     #[test]

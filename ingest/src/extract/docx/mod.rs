@@ -3,7 +3,7 @@
 
 use crate::extract::archive::Archive;
 use crate::extract::fault::Fault;
-use crate::extract::metadata::{LANGUAGE, note_language};
+use crate::extract::metadata::{field, note_language};
 use crate::extract::opc::{self, Relation};
 use crate::extract::xml::decoded;
 use crate::extract::{Document, Input, Unreadable, drawing};
@@ -27,7 +27,7 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let footnotes = notes::read(&decoded(&related("footnotes")?))?;
     let endnotes = notes::read(&decoded(&related("endnotes")?))?;
     let mut properties = opc::properties(&mut archive)?;
-    if !properties.metadata.contains_key(LANGUAGE) {
+    if !properties.metadata.contains_key(field::LANGUAGE) {
         note_language(&mut properties.metadata, styles.language());
     }
     let known = body::Known { styles, footnotes, endnotes };
@@ -125,7 +125,7 @@ mod tests {
         let document = document(&paragraph("", "Text.")).unwrap();
         assert_eq!(document.title, "Property");
         assert_eq!(
-            (&document.metadata["author"], &document.metadata["lang"]),
+            (&document.metadata["author"], &document.metadata["language"]),
             (&"Ada".into(), &"de-DE".into())
         );
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::extract::metadata::PAGE;
+use crate::extract::metadata::field;
 use crate::extract::outline::Outline;
 use crate::extract::pdf::bookmarks::{Bookmarks, folded};
 use crate::extract::pdf::lines::{Cell, Line};
@@ -263,7 +263,7 @@ impl Writer<'_> {
 
     fn table(&mut self, page: u64, rows: &[Line], columns: &[(f64, f64)]) {
         self.close();
-        self.outline.place(PAGE, page);
+        self.outline.place(field::PAGE, page);
         self.outline.start_table();
         for row in rows {
             self.outline.start_row();
@@ -280,7 +280,7 @@ impl Writer<'_> {
 
     fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
-        self.outline.place(PAGE, open.page);
+        self.outline.place(field::PAGE, open.page);
         if let Some(level) = open.level {
             self.outline.start_heading(level);
         } else if open.is_item {

@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use crate::extract::archive::SAVE_WITHOUT_PASSWORD;
 use crate::extract::fault::Fault;
-use crate::extract::metadata::{AUTHOR, CREATED, MODIFIED, note, note_language, note_time, stated_title};
+use crate::extract::metadata::{field, note, note_language, note_time, stated_title};
 use crate::extract::{Document, Input, Unreadable};
 
 mod bookmarks;
@@ -43,9 +43,13 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let metadata = pdf.metadata();
     let stated = stated_title(&strings::decoded(metadata.title.as_deref().unwrap_or_default()));
     let mut fields = Map::new();
-    note(&mut fields, AUTHOR, &strings::decoded(metadata.author.as_deref().unwrap_or_default()));
-    note_time(&mut fields, CREATED, &metadata.creation_date.as_ref().map(written).unwrap_or_default());
-    note_time(&mut fields, MODIFIED, &metadata.modification_date.as_ref().map(written).unwrap_or_default());
+    note(&mut fields, field::AUTHOR, &strings::decoded(metadata.author.as_deref().unwrap_or_default()));
+    note_time(&mut fields, field::CREATED, &metadata.creation_date.as_ref().map(written).unwrap_or_default());
+    note_time(
+        &mut fields,
+        field::MODIFIED,
+        &metadata.modification_date.as_ref().map(written).unwrap_or_default(),
+    );
     let root = pdf.xref().get::<Dict<'_>>(pdf.xref().root_id());
     let language = root.and_then(|root| root.get::<Text<'_>>("Lang"));
     note_language(&mut fields, &strings::decoded(language.as_ref().map_or(&[][..], Text::as_bytes)));

@@ -3,7 +3,7 @@
 
 use crate::extract::archive::Archive;
 use crate::extract::fault::Fault;
-use crate::extract::metadata::SLIDE;
+use crate::extract::metadata::field;
 use crate::extract::opc::{self, Relation};
 use crate::extract::outline::Outline;
 use crate::extract::xml::{Piece, Xml, decoded};
@@ -25,7 +25,7 @@ pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let mut first_title = None;
     for (number, part) in (1_u64..).zip(slides(&decoded(&text), &relations)?) {
         outline.end_headings();
-        outline.place(SLIDE, number);
+        outline.place(field::SLIDE, number);
         let title = read_slide(&mut archive, &part, &mut outline)?;
         first_title = first_title.or(title);
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::extract::metadata::{AUTHOR, CREATED, MODIFIED, note, note_language, note_time};
+use crate::extract::metadata::{field, note, note_language, note_time};
 use crate::extract::rtf::charset;
 
 /// A destination of the information group.
@@ -62,8 +62,10 @@ impl Info {
     /// All of it as metadata.
     pub(super) fn metadata(&self) -> Map<String, Value> {
         let mut fields = Map::new();
-        note(&mut fields, AUTHOR, &self.author);
-        for (name, [year, month, day, hour, minute]) in [(CREATED, self.created), (MODIFIED, self.modified)] {
+        note(&mut fields, field::AUTHOR, &self.author);
+        for (name, [year, month, day, hour, minute]) in
+            [(field::CREATED, self.created), (field::MODIFIED, self.modified)]
+        {
             note_time(&mut fields, name, &format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00"));
         }
         note_language(&mut fields, self.language.and_then(charset::language).unwrap_or_default());

@@ -110,7 +110,7 @@ mod tests {
         let document = extracted(read, rtf.as_bytes()).unwrap();
         assert_eq!(document.title, "Pläne");
         let metadata: Vec<_> =
-            ["author", "created", "modified", "lang"].map(|n| document.metadata[n].as_str().unwrap()).into();
+            ["author", "created", "modified", "language"].map(|n| document.metadata[n].as_str().unwrap()).into();
         assert_eq!(metadata, ["Ada", "2024-03-01T10:05:00Z", "2024-03-02T00:00:00Z", "de-DE"]);
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::extract::fault::Fault;
-use crate::extract::metadata::{ROW, SHEET};
+use crate::extract::metadata::field;
 use crate::extract::outline::Outline;
 use crate::extract::xlsx::cells::{Row, Values, rows};
 
@@ -22,18 +22,18 @@ pub(super) fn read_into(outline: &mut Outline, name: &str, text: &str, values: &
     if sections.is_empty() {
         return Ok(());
     }
-    outline.place(SHEET, name);
+    outline.place(field::SHEET, name);
     outline.start_heading(2);
     outline.text(name);
     outline.end_block();
     let is_tall = sections.len() > 1;
     for section in &sections {
         if is_tall {
-            outline.place(ROW, section.first_row());
+            outline.place(field::ROW, section.first_row());
         }
         section.write(outline);
     }
-    outline.forget(ROW);
+    outline.forget(field::ROW);
     Ok(())
 }
 
