@@ -125,6 +125,7 @@ fn folded(name: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::extract::records::RecordFields;
     use crate::extract::{Document, Extracted, Settings, Unreadable};
     use lectern_schema::identifiers::DocumentId;
     use std::io::Write;
@@ -145,17 +146,22 @@ pub(super) mod tests {
         read: impl Fn(&Input<'_>) -> Result<Document, Unreadable>,
         bytes: &[u8],
     ) -> Result<Extracted, String> {
-        let settings = Settings { max_file_bytes: 1 << 20, max_expanded_bytes: 1 << 20 };
+        let settings = Settings {
+            max_file_bytes: 1 << 20,
+            max_expanded_bytes: 1 << 20,
+            records: RecordFields::default(),
+        };
         let id = DocumentId::parse("a").unwrap();
         let format = crate::extract::format::Format::parse("text").unwrap();
-        read(&Input { name: "file", bytes, settings: &settings })
+        read(&Input { name: "file", bytes, settings: &settings, depth: 0 })
             .and_then(|document| crate::extract::extracted(format, id, "file", document))
             .map_err(|error| error.to_string())
     }
 
     fn opened(bytes: &[u8], most: u64) -> Result<Vec<u8>, String> {
-        let settings = Settings { max_file_bytes: 0, max_expanded_bytes: most };
-        let input = Input { name: "a.docx", bytes, settings: &settings };
+        let settings =
+            Settings { max_file_bytes: 0, max_expanded_bytes: most, records: RecordFields::default() };
+        let input = Input { name: "a.docx", bytes, settings: &settings, depth: 0 };
         let mut archive = Archive::open(&input, "a DOCX file").map_err(|fault| fault.to_string())?;
         let content = archive.needed("A/b.xml", "a DOCX file").map_err(|fault| fault.to_string())?;
         archive.needed("c.xml", "a DOCX file").map_err(|fault| fault.to_string())?;

@@ -109,8 +109,9 @@ mod tests {
         let rtf = r"{\rtf1\deflang1031{\info{\title Pl\'e4ne}{\author Ada}{\creatim\yr2024\mo3\dy1\hr10\min5}{\revtim\yr2024\mo3\dy2}}x}";
         let document = extracted(read, rtf.as_bytes()).unwrap();
         assert_eq!(document.title, "Pläne");
-        let metadata: Vec<_> =
-            ["author", "created", "modified", "language"].map(|n| document.metadata[n].as_str().unwrap()).into();
+        let metadata: Vec<_> = ["author", "created", "modified", "language"]
+            .map(|n| document.metadata[n].as_str().unwrap())
+            .into();
         assert_eq!(metadata, ["Ada", "2024-03-01T10:05:00Z", "2024-03-02T00:00:00Z", "de-DE"]);
     }
 
