@@ -251,7 +251,6 @@ async fn fetching_stops_when_asked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "JSON Lines are not a supported format yet"]
 async fn records_of_the_standard_input_are_ingested_under_their_names() {
     let world = world().await;
     let mut command = world.ingest_command(&["run", "-", "--json"]);

@@ -163,7 +163,6 @@ mod tests {
                     ..Section::default()
                 })
                 .collect(),
-            uri: None,
             tenant: None,
             metadata: serde_json::Map::new(),
         }

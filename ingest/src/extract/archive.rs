@@ -126,7 +126,7 @@ fn folded(name: &str) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::extract::records::RecordFields;
-    use crate::extract::{Document, Extracted, Settings, Unreadable};
+    use crate::extract::{Document, Extracted, Settings, Source, Unreadable};
     use lectern_schema::identifiers::DocumentId;
     use std::io::Write;
     use zip::write::{SimpleFileOptions, ZipWriter};
@@ -151,10 +151,14 @@ pub(super) mod tests {
             max_expanded_bytes: 1 << 20,
             records: RecordFields::default(),
         };
-        let id = DocumentId::parse("a").unwrap();
-        let format = crate::extract::format::Format::parse("text").unwrap();
+        let source = Source {
+            document_id: DocumentId::parse("a").unwrap(),
+            uri: "a".into(),
+            path: "a".into(),
+            format: crate::extract::format::Format::parse("text").unwrap(),
+        };
         read(&Input { name: "file", bytes, settings: &settings, depth: 0 })
-            .and_then(|document| crate::extract::extracted(format, id, "file", document))
+            .and_then(|document| crate::extract::extracted(&source, "file", document))
             .map_err(|error| error.to_string())
     }
 
