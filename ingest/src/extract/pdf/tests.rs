@@ -208,7 +208,7 @@ fn properties_are_metadata() {
     let document = document(&[shown(&[(BODY, 50, 700, "Text")])]);
     assert_eq!(document.title, "Manual");
     let metadata: Vec<_> =
-        ["author", "created", "lang"].map(|name| document.metadata[name].as_str().unwrap()).into();
+        ["author", "created", "language"].map(|name| document.metadata[name].as_str().unwrap()).into();
     assert_eq!(metadata, ["Äd", "2024-03-01T08:00:00Z", "de-DE"]);
 }
 
