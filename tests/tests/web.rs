@@ -270,5 +270,5 @@ async fn records_of_the_standard_input_are_ingested_under_their_names() {
     .unwrap();
     let report = ran.json();
     assert_eq!(report["documents"], 1, "{ran:?}");
-    assert!(reason(&report, "stdin#one").starts_with("has the name of another document"));
+    assert!(reason(&report, "stdin#one (line 2)").starts_with("has the id of an earlier record"));
 }

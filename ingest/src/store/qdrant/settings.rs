@@ -1,5 +1,5 @@
 //! The `ingest.qdrant` section of the configuration: how generations are laid out in Qdrant, and how they are loaded.
-//! Never sends a request; [`super::collection`] writes them by it.
+//! Never sends a request: the requests are written by it elsewhere.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
