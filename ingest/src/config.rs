@@ -2,7 +2,7 @@
 //! Never changes a setting: what does not fit is refused.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lectern_boot::config::{Faults, Loader};
 use lectern_boot::database::SqlSection;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::extract::Settings;
 use crate::lifecycle::gate::Percent;
+use crate::lifecycle::gate::section::GatesSection;
 use crate::lifecycle::prune::Retention;
 
 /// Sections of the same file that only the server reads.
@@ -32,6 +33,8 @@ pub struct Config {
     pub sql: SqlSection,
     /// How documents are read and cut.
     pub ingest: IngestSection,
+    /// How careful the gates are.
+    pub gates: GatesSection,
     /// What is logged.
     pub telemetry: TelemetrySection,
 }
@@ -46,6 +49,7 @@ impl Config {
             retry: loader.checked("retry", RetrySection::faults),
             sql: loader.section("sql"),
             ingest: loader.checked("ingest", IngestSection::faults),
+            gates: loader.checked("gates", GatesSection::faults),
             telemetry: loader.section("telemetry"),
         };
         loader.ignore(&OF_THE_SERVER);
@@ -71,8 +75,11 @@ pub struct IngestSection {
     pub embed_seconds: NonZeroUsize,
     /// Superseded generations that `prune` keeps, to roll back to.
     pub keep: usize,
-    /// Percent of the live generation's chunks below which the counts gate refuses a new one.
+    /// Percent of the live generation's chunks and documents below which a new one is refused: as a whole, by tenant and by
+    /// source.
     pub least_percent: Percent,
+    /// File of questions with the documents that answer them, which every new generation is asked.
+    pub golden: Option<PathBuf>,
 }
 
 impl IngestSection {
@@ -116,6 +123,7 @@ impl Default for IngestSection {
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
             least_percent: Percent::default(),
+            golden: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use lectern_boot::config::{Loader, fields_of};
 use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
+use lectern_ingest::lifecycle::gate::section::GatesSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_resilience::config::RetrySection;
 use lectern_search::config::StoreSection;
@@ -77,6 +78,7 @@ impl Reader {
             shown(&self.section::<SqlSection>("sql")),
             shown(&self.section::<SessionSection>("session")),
             shown(&self.section::<IngestSection>("ingest")),
+            shown(&self.section::<GatesSection>("gates")),
             shown(&self.section::<TelemetrySection>("telemetry")),
         ]
     }

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::causes;
 use crate::evaluate::EvaluationError;
+use crate::examine::ExamineError;
+use crate::examine::golden::BadGolden;
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::publish::NoReason;
 use crate::pipeline::BadEncoder;
@@ -73,6 +75,10 @@ pub(super) enum CommandError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
+    #[error(transparent)]
+    Golden(#[from] BadGolden),
+    #[error(transparent)]
+    Examine(#[from] ExamineError),
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
     #[error("--force: {0}")]

@@ -13,7 +13,7 @@ use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{CreateAlias, DeleteCollection, GetCollectionInfoRequest, UpsertPoints};
 use secrecy::ExposeSecret as _;
 
-use super::{Point, StoreError, Stored, WriteStore};
+use super::{IndexState, Point, StoreError, Stored, WriteStore};
 use crate::store::qdrant::call::{Fault, bounded};
 
 mod call;
@@ -216,6 +216,10 @@ impl WriteStore for QdrantStore {
         counts: Counts,
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         self.finish(manifest, counts).boxed()
+    }
+
+    fn index<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<IndexState, StoreError>> {
+        seal::index_state(&self.client, generation).boxed()
     }
 
     fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {
