@@ -5,7 +5,8 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) points: u64,
-    /// Vectors in segments with an index: the engine counts a chunk's dense and its sparse one.
+    /// Vectors in an index, as the engine counts them: a chunk's sparse vector always, its dense one once its segment has
+    /// an index for it.
     pub(super) indexed: u64,
     pub(super) segments: u64,
     pub(super) dimension: u64,
@@ -17,10 +18,11 @@ impl Shape {
     pub(super) fn lack(self, threshold: u64) -> Option<String> {
         const KIB: u64 = 1_024;
         const FLOAT_BYTES: u64 = 4;
-        // Chunks without terms have no sparse vector, and so look as if they lacked half an index: few of them are none.
-        const FEW: u64 = 20;
+        // Chunks without terms have no sparse vector, and so look as if they lacked an index: few of them are none.
+        const FEW: u64 = 10;
         let Self { points, indexed, segments, dimension } = self;
-        let plain = points.saturating_sub(indexed / 2);
+        // Sparse vectors are always in an index of theirs: what goes beyond them is dense.
+        let plain = points.saturating_mul(2).saturating_sub(indexed).min(points);
         let plain_size = plain.saturating_mul(dimension).saturating_mul(FLOAT_BYTES) / KIB;
         let allowed = threshold.saturating_mul(segments.max(1));
         let lacking = threshold > 0 && allowed < plain_size && points < plain.saturating_mul(FEW);
@@ -45,8 +47,9 @@ mod tests {
     }
 
     #[test]
-    fn half_an_index_is_seen_although_sparse_vectors_are_counted_with_it() {
-        assert!(lack(100_000, 100_000).is_some());
+    fn an_index_of_sparse_vectors_alone_is_none() {
+        assert!(lack(20_000, 20_000).is_some());
+        assert!(lack(100_000, 150_000).is_some());
     }
 
     #[test]

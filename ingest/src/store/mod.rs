@@ -45,7 +45,7 @@ pub struct Stored {
 pub struct IndexState {
     /// Points in the collection.
     pub points: u64,
-    /// Vectors, dense and sparse, in segments that have an index.
+    /// Vectors in an index, dense and sparse ones together.
     pub indexed: u64,
     /// Segments that points are in.
     pub segments: u64,
