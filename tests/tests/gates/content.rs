@@ -88,6 +88,20 @@ pub(crate) async fn a_generation_of_another_model_is_refused_and_cannot_be_force
     assert_eq!(forced.code, 3, "{forced:?}");
 }
 
+/// The engine is told after the build that even small segments are to have an index.
+#[tokio::test]
+async fn a_generation_that_lacks_its_index_is_refused() {
+    let world = World::embedded().await;
+    let (manifest, points) = read(&world, &published(&world).await).await;
+    let staging = staged(&world, &manifest, points).await;
+    let shard = world.path().join("data/collections").join(staging.as_str()).join("shard");
+    let settings = shard.join("edge_config.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&settings).unwrap()).unwrap();
+    json["optimizers"]["indexing_threshold"] = serde_json::json!(1);
+    std::fs::write(&settings, json.to_string()).unwrap();
+    assert_eq!(refusing(&world, &staging).await, ["index_built"]);
+}
+
 mod in_qdrant {
     //! What the ingest would never write, and Qdrant may hold all the same.
 
