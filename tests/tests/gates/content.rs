@@ -81,7 +81,7 @@ pub(crate) async fn a_source_that_is_missing_is_refused_by_name(world: World) {
 
 pub(crate) async fn a_generation_of_another_model_is_refused_and_cannot_be_forced(world: World) {
     let (mut manifest, points) = read(&world, &published(&world).await).await;
-    manifest.fingerprint.encoding.embedding.model = "another-model".to_owned();
+    "another-model".clone_into(&mut manifest.fingerprint.encoding.embedding.model);
     let staging = staged(&world, &manifest, points).await;
     assert_eq!(refusing(&world, &staging).await, ["encoding_as_configured", "encoding_as_live"]);
     let forced = world.ingest(&["publish", staging.as_str(), "--force", "we want it"]).await;

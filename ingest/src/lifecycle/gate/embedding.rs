@@ -20,8 +20,8 @@ pub fn embedding(agreement: &Result<Agreement, String>, least: f64) -> Verdict {
         Ok(agreement) => agreement,
         Err(reason) => return Verdict::new(GATE, true, reason.as_str()),
     };
-    // Not a number is not enough either.
-    let failed = |cosines: &[f64]| cosines.iter().filter(|cosine| !(least <= **cosine)).count();
+    // What is no number is not counted as enough either.
+    let failed = |cosines: &[f64]| cosines.len() - cosines.iter().filter(|cosine| least <= **cosine).count();
     let (known_failed, now_failed) = (failed(known), failed(now));
     let lowest = known.iter().chain(now).copied().fold(f64::INFINITY, f64::min);
     let detail = format!(

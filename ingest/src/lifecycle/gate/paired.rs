@@ -13,8 +13,9 @@ const SEED: u64 = 20_070_611;
 /// How likely a loss of at least this size is when the two systems do not differ: if they do not, each question's
 /// difference could as well have had the other sign. One-sided; exact for few differences.
 ///
-/// Of the usual tests it needs no assumption on how measures are distributed: Smucker, Allan and Carterette, "A comparison
-/// of statistical significance tests for information retrieval evaluation", CIKM 2007.
+/// It assumes nothing of how measures are distributed, and decides as the bootstrap and the t-test do, unlike the sign and
+/// Wilcoxon tests: Smucker, Allan and Carterette, "A comparison of statistical significance tests for information retrieval
+/// evaluation", CIKM 2007.
 pub fn chance_of_loss(differences: &[f64]) -> f64 {
     // What does not differ has no sign to change.
     let differing: Vec<f64> = differences.iter().copied().filter(|difference| *difference != 0.0).collect();
@@ -25,7 +26,7 @@ pub fn chance_of_loss(differences: &[f64]) -> f64 {
 fn exact(differences: &[f64], observed: f64) -> f64 {
     let assignments = 1_u32 << differences.len().min(EXACT);
     let worse =
-        (0..assignments).filter(|signs| at_most(&signed(differences, u64::from(*signs)), observed)).count();
+        (0..assignments).filter(|signs| at_most(signed(differences, u64::from(*signs)), observed)).count();
     number(worse) / f64::from(assignments)
 }
 
@@ -33,7 +34,7 @@ fn drawn(differences: &[f64], observed: f64) -> f64 {
     let mut random = fastrand::Rng::with_seed(SEED);
     let worse = (0..DRAWN).filter(|_| {
         let sum: f64 = differences.iter().map(|it| if random.bool() { *it } else { -it }).sum();
-        at_most(&sum, observed)
+        at_most(sum, observed)
     });
     // The observed assignment is one of all, so that the chance is never 0.
     (number(worse.count()) + 1.0) / (f64::from(DRAWN) + 1.0)
@@ -44,8 +45,8 @@ fn signed(differences: &[f64], signs: u64) -> f64 {
 }
 
 /// At most `observed`, but for what adding in another order makes of the same numbers.
-fn at_most(sum: &f64, observed: f64) -> bool {
-    *sum <= observed + 1e-9
+fn at_most(sum: f64, observed: f64) -> bool {
+    sum <= observed + 1e-9
 }
 
 #[cfg(test)]

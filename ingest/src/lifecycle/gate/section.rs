@@ -54,8 +54,8 @@ impl GatesSection {
             .filter(|(_, share)| !(0.0..=1.0).contains(share))
             .map(|(key, _)| (key, "must be from 0 to 1".to_owned()))
             .collect();
-        if Self::LARGEST_SAMPLE < self.sample {
-            found.push(("sample", format!("must be at most {}", Self::LARGEST_SAMPLE)));
+        if !(1..=Self::LARGEST_SAMPLE).contains(&self.sample) {
+            found.push(("sample", format!("must be from 1 to {}", Self::LARGEST_SAMPLE)));
         }
         if !(1.0 <= self.latency_factor && self.latency_factor.is_finite()) {
             found.push(("latency_factor", "must be at least 1".to_owned()));

@@ -54,7 +54,7 @@ fn payload<T: DeserializeOwned>(payload: Option<qdrant_edge::Payload>) -> Option
 }
 
 fn origin_fields() -> Result<WithPayloadInterface, SearchError> {
-    let paths = ORIGIN_KEYS.map(|key| key.parse::<JsonPath>());
+    let paths = ORIGIN_KEYS.map(str::parse::<JsonPath>);
     let paths = paths.into_iter().collect::<Result<_, ()>>();
     Ok(WithPayloadInterface::Fields(paths.map_err(|()| SearchError::refused("a key is not a path"))?))
 }
