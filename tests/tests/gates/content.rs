@@ -88,6 +88,32 @@ pub(crate) async fn a_generation_of_another_model_is_refused_and_cannot_be_force
     assert_eq!(forced.code, 3, "{forced:?}");
 }
 
+/// Too few for the texts that are embedded again: found by comparing with what the build knew.
+pub(crate) async fn two_vectors_swapped_are_refused(world: World) {
+    let (manifest, mut points) = read(&world, &published(&world).await).await;
+    let first = points[0].dense.clone();
+    points[0].dense = points[9].dense.clone();
+    points[9].dense = first;
+    let staging = staged(&world, &manifest, points).await;
+    assert_eq!(refusing(&world, &staging).await, ["vectors_match_texts"]);
+}
+
+/// With an empty registry no vector is known: found by embedding texts again.
+#[tokio::test]
+async fn vectors_that_nobody_knows_are_compared_with_what_the_embedder_says_now() {
+    let mut world = World::embedded().await;
+    let (manifest, mut points) = read(&world, &published(&world).await).await;
+    for point in &mut points {
+        let mut elements = point.dense.as_slice().to_vec();
+        elements.rotate_left(1);
+        point.dense = DenseVector::parse(elements).unwrap();
+    }
+    let staging = staged(&world, &manifest, points).await;
+    let empty = format!("sqlite:{}", world.path().join("empty.db").display());
+    world.set("LECTERN_SQL__URL", &empty);
+    assert_eq!(refusing(&world, &staging).await, ["vectors_match_texts"]);
+}
+
 /// The engine is told after the build that even small segments are to have an index.
 #[tokio::test]
 async fn a_generation_that_lacks_its_index_is_refused() {

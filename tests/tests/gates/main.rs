@@ -35,6 +35,7 @@ on_both_stores! {
     content::a_copy_of_the_live_generation_is_let_through,
     content::vectors_shuffled_between_chunks_are_refused,
     content::vectors_of_texts_with_another_prefix_are_refused,
+    content::two_vectors_swapped_are_refused,
     content::constant_vectors_are_refused,
     content::truncated_texts_are_refused,
     content::texts_swapped_between_chunks_are_refused,

@@ -175,6 +175,7 @@ mod tests {
     fn a_tenant_that_shrank_is_named_although_no_source_of_it_shrank_alone() {
         let live = tally(&[("acme", "a", 100), ("other", "a", 100)]);
         let verdict = judged(&tally(&[("acme", "a", 70), ("other", "a", 100)]), &live);
+        assert!(!verdict.passed);
         assert!(verdict.detail.contains("tenant `acme` has shrunk: 140 chunks of 70 documents"), "{verdict}");
         assert!(!verdict.detail.contains("other"), "{verdict}");
     }
@@ -191,7 +192,7 @@ mod tests {
         let folders: Vec<String> = (0..9).map(|n| format!("f{n}")).collect();
         let live: Vec<(&str, &str, u32)> = folders.iter().map(|f| ("public", f.as_str(), 1)).collect();
         let verdict = judged(&Tally::default(), &tally(&live));
-        assert!(verdict.detail.ends_with("and 5 more"), "{verdict}");
+        assert!(!verdict.passed && verdict.detail.ends_with("and 5 more"), "{verdict}");
     }
 
     #[test]
