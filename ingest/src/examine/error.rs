@@ -4,7 +4,6 @@ use lectern_schema::embedding::BadVector;
 use lectern_search::error::{OpenError, SearchError};
 use lectern_search::query::BadLimit;
 
-use crate::lifecycle::LifecycleError;
 use crate::pipeline::error::BuildError;
 use crate::registry::error::RegistryError;
 use crate::store::StoreError;
@@ -12,9 +11,6 @@ use crate::store::StoreError;
 /// Why the gates could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ExamineError {
-    /// There is no such generation, or it is not whole.
-    #[error(transparent)]
-    Lifecycle(#[from] LifecycleError),
     /// The store could not be asked for its index.
     #[error(
         "the gates could not look at the generation's index: run `lectern-ingest publish` again when the store can be reached"
