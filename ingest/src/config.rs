@@ -2,7 +2,7 @@
 //! Never changes a setting: what does not fit is refused.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lectern_boot::config::{Faults, Loader};
@@ -18,6 +18,7 @@ use crate::extract::{Settings, source};
 use crate::gather::Gathering;
 use crate::gather::web::config::WebSection;
 use crate::lifecycle::gate::Percent;
+use crate::lifecycle::gate::section::GatesSection;
 use crate::lifecycle::prune::Retention;
 use crate::reading::Limits;
 use crate::store::qdrant::settings::QdrantSection;
@@ -38,6 +39,8 @@ pub struct Config {
     pub sql: SqlSection,
     /// How documents are read and cut.
     pub ingest: IngestSection,
+    /// How careful the gates are.
+    pub gates: GatesSection,
     /// What is logged.
     pub telemetry: TelemetrySection,
 }
@@ -52,6 +55,7 @@ impl Config {
             retry: loader.checked("retry", RetrySection::faults),
             sql: loader.section("sql"),
             ingest: loader.checked("ingest", IngestSection::faults),
+            gates: loader.checked("gates", GatesSection::faults),
             telemetry: loader.section("telemetry"),
         };
         loader.ignore(&OF_THE_SERVER);
@@ -101,12 +105,15 @@ pub struct IngestSection {
     pub embed_seconds: NonZeroUsize,
     /// Superseded generations that `prune` keeps, to roll back to.
     pub keep: usize,
-    /// Percent of the live generation's chunks below which the counts gate refuses a new one.
+    /// Percent of the live generation's chunks and documents below which a new one is refused: as a whole, by tenant and by
+    /// source.
     pub least_percent: Percent,
     /// How generations are laid out and loaded in Qdrant.
     pub qdrant: QdrantSection,
     /// How pages are fetched.
     pub web: WebSection,
+    /// File of questions with the documents that answer them, which every new generation is asked.
+    pub golden: Option<PathBuf>,
 }
 
 impl IngestSection {
@@ -172,6 +179,7 @@ impl Default for IngestSection {
             least_percent: Percent::default(),
             qdrant: QdrantSection::default(),
             web: WebSection::default(),
+            golden: None,
         }
     }
 }

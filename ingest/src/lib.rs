@@ -5,6 +5,7 @@ pub mod chunk;
 pub mod cli;
 pub mod config;
 pub mod evaluate;
+pub mod examine;
 pub mod extract;
 pub mod gather;
 pub mod lifecycle;

@@ -14,6 +14,7 @@ use lectern_boot::telemetry::TelemetrySection;
 use lectern_ingest::config::IngestSection;
 use lectern_ingest::extract::records::RecordFields;
 use lectern_ingest::gather::web::config::WebSection;
+use lectern_ingest::lifecycle::gate::section::GatesSection;
 use lectern_ingest::store::qdrant::settings::QdrantSection;
 use lectern_models::config::{EmbedderSection, LlmSection};
 use lectern_resilience::config::RetrySection;
@@ -90,6 +91,7 @@ impl Reader {
             shown(&self.section::<SqlSection>("sql")),
             shown(&self.section::<SessionSection>("session")),
             shown(&self.section::<IngestSection>("ingest")),
+            shown(&self.section::<GatesSection>("gates")),
             shown(&self.section::<TelemetrySection>("telemetry")),
         ]
     }

@@ -53,13 +53,13 @@ pub(super) enum Command {
     Plan(Paths),
     /// Build a staging generation from documents, and print its name; publishes nothing
     Build(Paths),
-    /// Print what the gates say about a generation, compared with the live one
-    Gate(Generation),
+    /// Print what the gates say about a generation, compared with the live one; `list` shows it from then on
+    Gate(Gate),
     /// Point the alias at a generation, if the gates let it through
     Publish(Publish),
     /// Point the alias back at the generation that was live before
     Rollback(Rollback),
-    /// List the generations of the alias: counts, age, fingerprint, and which one is live
+    /// List the generations of the alias: counts, age, fingerprint, what the gates said, and which one is live
     List,
     /// Delete generations that nobody needs any more
     Prune(Prune),
@@ -86,13 +86,33 @@ pub(super) struct Run {
     #[command(flatten)]
     pub(super) paths: Paths,
     #[command(flatten)]
+    pub(super) golden: GoldenFile,
+    #[command(flatten)]
     pub(super) force: Force,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Gate {
+    #[command(flatten)]
+    pub(super) generation: Generation,
+    #[command(flatten)]
+    pub(super) golden: GoldenFile,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GoldenFile {
+    /// Questions that the generation must answer as well as the live one: one JSON object per line, `{"question": "...",
+    /// "expected": ["document id", ...]}`; instead of `ingest.golden` of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(super) golden: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Publish {
     #[command(flatten)]
     pub(super) generation: Generation,
+    #[command(flatten)]
+    pub(super) golden: GoldenFile,
     #[command(flatten)]
     pub(super) force: Force,
 }

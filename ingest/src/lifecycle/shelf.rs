@@ -10,6 +10,7 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 
 use crate::lifecycle::LifecycleError;
 use crate::registry::Registry;
+use crate::registry::examinations::Examination;
 use crate::registry::generations::{GenerationRecord, GenerationState};
 use crate::registry::leases::LeaseName;
 use crate::store::{Stored, WriteStore};
@@ -38,6 +39,8 @@ pub struct Listed {
     pub record: Option<GenerationRecord>,
     /// Who builds or deletes it now.
     pub holder: Option<String>,
+    /// What the gates said of it last, `None` when they were not asked.
+    pub examination: Option<Examination>,
 }
 
 /// What the store says of a generation.
@@ -118,10 +121,12 @@ impl Shelf {
         let live = store.live(alias).await?;
         let stored = store.generations(alias).await?;
         let records = registry.generations(alias).await?;
+        let mut examinations = registry.last_examinations(alias).await?;
         let read_at = registry.now().await?;
         let mut generations = merge(stored, records, live.as_ref());
         for listed in &mut generations {
             let name = LeaseName::of_generation(&listed.generation);
+            listed.examination = examinations.remove(&listed.generation);
             listed.holder = registry.lease_holder(&name, read_at).await?.map(|holding| holding.holder);
         }
         Ok(Self { alias: alias.clone(), live, generations, read_at })
@@ -155,6 +160,7 @@ fn merge(stored: Vec<Stored>, records: Vec<GenerationRecord>, live: Option<&Gene
         condition: Condition::Missing,
         record,
         holder: None,
+        examination: None,
     };
     let mut merged: BTreeMap<GenerationId, Listed> = records
         .into_iter()

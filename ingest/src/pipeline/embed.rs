@@ -117,7 +117,7 @@ impl Vectors {
     }
 
     /// Tries again what is worth it, ever more slowly, until the batch's time is up.
-    async fn patiently(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, BuildError> {
+    pub(crate) async fn patiently(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, BuildError> {
         let deadline = Deadline::after(Instant::now(), self.patience);
         let mut pause = FIRST_PAUSE;
         loop {

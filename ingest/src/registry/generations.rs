@@ -126,8 +126,10 @@ impl Registry {
         self.set_state(generation, GenerationState::Failed).await
     }
 
-    /// Remembers that a generation is no longer in the store.
+    /// Remembers that a generation is no longer in the store, and forgets what was measured of it.
     pub async fn delete_generation(&self, generation: &GenerationId) -> Result<(), RegistryError> {
+        const FORGET: &str = "DELETE FROM measurements WHERE generation = $1";
+        self.bounded(sqlx::query(FORGET).bind(generation.as_str()).execute(&self.pool)).await?;
         self.set_state(generation, GenerationState::Deleted).await
     }
 

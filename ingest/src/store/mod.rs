@@ -16,6 +16,7 @@ use crate::store::qdrant::QdrantStore;
 use crate::store::qdrant::settings::QdrantSection;
 
 pub mod embedded;
+mod lack;
 pub mod qdrant;
 
 /// A chunk with its vectors, ready to be written.
@@ -40,6 +41,19 @@ pub struct Stored {
     pub manifest: Option<Manifest>,
 }
 
+/// How far the vector index of a generation is, as the engine reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexState {
+    /// Points in the collection.
+    pub points: u64,
+    /// Vectors in an index, dense and sparse ones together.
+    pub indexed: u64,
+    /// Segments that points are in.
+    pub segments: u64,
+    /// What is left to do, `None` when nothing is.
+    pub unfinished: Option<String>,
+}
+
 /// A store that can be written.
 pub trait WriteStore: Debug + Send + Sync {
     /// Begins a staging generation named by `manifest`, whose state is `Building`. Fails with `Taken` when the name is in use.
@@ -59,6 +73,9 @@ pub trait WriteStore: Debug + Send + Sync {
         manifest: &'a Manifest,
         counts: Counts,
     ) -> BoxFuture<'a, Result<Manifest, StoreError>>;
+
+    /// How far the index of a whole generation is. Does not wait for it.
+    fn index<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<IndexState, StoreError>>;
 
     /// All generations of `alias`, whole or not, oldest first.
     fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>>;

@@ -16,7 +16,7 @@ use qdrant_client::qdrant::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{Point, StoreError, Stored, WriteStore};
+use super::{IndexState, Point, StoreError, Stored, WriteStore};
 use crate::store::qdrant::call::{Fault, bounded};
 use crate::store::qdrant::settings::QdrantSection;
 
@@ -236,6 +236,10 @@ impl WriteStore for QdrantStore {
         counts: Counts,
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         self.finish(manifest, counts).boxed()
+    }
+
+    fn index<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<IndexState, StoreError>> {
+        seal::index_state(&self.client, generation).boxed()
     }
 
     fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {

@@ -10,16 +10,18 @@ use futures::future::BoxFuture;
 use lectern_resilience::deadline::Deadline;
 use lectern_resilience::gather::{Bounds, Gather};
 use lectern_schema::generation::Manifest;
+use lectern_schema::identifiers::ChunkId;
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::{CountPoints, ScoredPoint};
 use qdrant_client::{Payload, Qdrant};
 
 use super::gather::Searches;
 use super::status::of_generation;
-use super::{Connection, request};
+use super::{Connection, request, stored};
 use crate::Collection;
 use crate::error::SearchError;
 use crate::query::{Hit, Query, ScoreKind};
+use crate::stored::{Page, StoredChunk};
 
 /// An open generation.
 pub(super) struct QdrantCollection {
@@ -66,6 +68,31 @@ impl QdrantCollection {
         let counted = response.result.ok_or_else(|| SearchError::garbled("no count in the answer"))?;
         Ok(counted.count)
     }
+
+    async fn read_page(&self, from: Option<ChunkId>, deadline: Deadline) -> Result<Page, SearchError> {
+        let generation = &self.manifest.generation;
+        let request = stored::scroll(generation, from, seconds_left(deadline)?);
+        let call = |client: Arc<Qdrant>| {
+            let request = request.clone();
+            async move { client.scroll(request).await.map_err(|fault| of_generation(fault, generation)) }
+        };
+        stored::page(self.connection.call(deadline, call).await?)
+    }
+
+    async fn read_chunks(
+        &self,
+        ids: &[ChunkId],
+        deadline: Deadline,
+    ) -> Result<Vec<StoredChunk>, SearchError> {
+        let generation = &self.manifest.generation;
+        let request = stored::get(generation, ids, seconds_left(deadline)?);
+        let call = |client: Arc<Qdrant>| {
+            let request = request.clone();
+            async move { client.get_points(request).await.map_err(|fault| of_generation(fault, generation)) }
+        };
+        let points = self.connection.call(deadline, call).await?.result;
+        points.into_iter().map(stored::chunk).collect()
+    }
 }
 
 impl fmt::Debug for QdrantCollection {
@@ -90,6 +117,18 @@ impl Collection for QdrantCollection {
 
     fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>> {
         self.count_chunks(deadline).boxed()
+    }
+
+    fn page(&self, from: Option<ChunkId>, deadline: Deadline) -> BoxFuture<'_, Result<Page, SearchError>> {
+        self.read_page(from, deadline).boxed()
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        ids: &'a [ChunkId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<StoredChunk>, SearchError>> {
+        self.read_chunks(ids, deadline).boxed()
     }
 }
 

@@ -31,6 +31,7 @@ mod filter;
 mod gather;
 mod request;
 pub mod status;
+mod stored;
 
 /// Longest wait for a connection: a Qdrant that takes longer is not one to wait for while users do.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
