@@ -2,7 +2,7 @@
 //! Never changes a setting: what does not fit is refused.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lectern_boot::config::{Faults, Loader};
@@ -10,13 +10,18 @@ use lectern_boot::database::SqlSection;
 use lectern_boot::telemetry::TelemetrySection;
 use lectern_models::config::EmbedderSection;
 use lectern_resilience::config::RetrySection;
-use lectern_search::config::StoreSection;
+use lectern_search::config::{StoreKind, StoreSection};
 use serde::Deserialize;
 
-use crate::extract::Settings;
+use crate::extract::records::RecordFields;
+use crate::extract::{Settings, source};
+use crate::gather::Gathering;
+use crate::gather::web::config::WebSection;
 use crate::lifecycle::gate::Percent;
+use crate::lifecycle::gate::section::GatesSection;
 use crate::lifecycle::prune::Retention;
 use crate::reading::Limits;
+use crate::store::qdrant::settings::QdrantSection;
 
 /// Sections of the same file that only the server reads.
 const OF_THE_SERVER: [&str; 7] = ["http", "llm", "rerank", "cache", "limits", "auth", "session"];
@@ -34,6 +39,8 @@ pub struct Config {
     pub sql: SqlSection,
     /// How documents are read and cut.
     pub ingest: IngestSection,
+    /// How careful the gates are.
+    pub gates: GatesSection,
     /// What is logged.
     pub telemetry: TelemetrySection,
 }
@@ -48,12 +55,29 @@ impl Config {
             retry: loader.checked("retry", RetrySection::faults),
             sql: loader.section("sql"),
             ingest: loader.checked("ingest", IngestSection::faults),
+            gates: loader.checked("gates", GatesSection::faults),
             telemetry: loader.section("telemetry"),
         };
         loader.ignore(&OF_THE_SERVER);
         loader.finish().map(|()| config)
     }
 }
+
+impl Config {
+    /// How sources are found. What is no file yet is kept in the data folder, where there is one.
+    pub fn gathering(&self) -> Gathering {
+        let is_embedded = self.store.kind == StoreKind::Embedded;
+        Gathering {
+            ignore: self.ingest.ignore.clone(),
+            max_stdin_bytes: self.ingest.max_file_bytes,
+            web: self.ingest.web.clone(),
+            spool: is_embedded.then(|| self.store.path.join(SPOOL)),
+        }
+    }
+}
+
+/// Folder of the data folder for what is ingested and is no file.
+const SPOOL: &str = "spool";
 
 /// How documents are read and cut, and how careful publishing is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -67,6 +91,10 @@ pub struct IngestSection {
     pub max_file_bytes: u64,
     /// Most bytes that the compressed parts of one file may have together when they are expanded.
     pub max_expanded_bytes: u64,
+    /// Patterns of files that are no documents, as `.gitignore` writes them.
+    pub ignore: Vec<String>,
+    /// Which field of a JSON record is what.
+    pub records: RecordFields,
     /// Documents read and cut at once.
     pub readers: NonZeroUsize,
     /// Seconds that reading a file may take until its first document, and then until each next one.
@@ -77,8 +105,15 @@ pub struct IngestSection {
     pub embed_seconds: NonZeroUsize,
     /// Superseded generations that `prune` keeps, to roll back to.
     pub keep: usize,
-    /// Percent of the live generation's chunks below which the counts gate refuses a new one.
+    /// Percent of the live generation's chunks and documents below which a new one is refused: as a whole, by tenant and by
+    /// source.
     pub least_percent: Percent,
+    /// How generations are laid out and loaded in Qdrant.
+    pub qdrant: QdrantSection,
+    /// How pages are fetched.
+    pub web: WebSection,
+    /// File of questions with the documents that answer them, which every new generation is asked.
+    pub golden: Option<PathBuf>,
 }
 
 impl IngestSection {
@@ -87,7 +122,11 @@ impl IngestSection {
 
     /// How documents are read.
     pub fn extraction(&self) -> Settings {
-        Settings { max_file_bytes: self.max_file_bytes, max_expanded_bytes: self.max_expanded_bytes }
+        Settings {
+            max_file_bytes: self.max_file_bytes,
+            max_expanded_bytes: self.max_expanded_bytes,
+            records: self.records.clone(),
+        }
     }
 
     /// What the readers of documents may take.
@@ -103,6 +142,9 @@ impl IngestSection {
         if self.overlap_tokens > self.chunk_tokens / 2 {
             found.push(("overlap_tokens", "must be at most half of `ingest.chunk_tokens`".to_owned()));
         }
+        if self.records.text.is_empty() {
+            found.push(("records.text", "must name a field".to_owned()));
+        }
         for (key, bytes) in
             [("max_file_bytes", self.max_file_bytes), ("max_expanded_bytes", self.max_expanded_bytes)]
         {
@@ -110,6 +152,10 @@ impl IngestSection {
                 found.push((key, "must be at least 1".to_owned()));
             }
         }
+        if let Err(error) = source::ignored(Path::new("/"), &self.ignore) {
+            found.push(("ignore", format!("has a pattern that cannot be read: {error}")));
+        }
+        found.extend(self.web.faults());
         found
     }
 }
@@ -123,12 +169,17 @@ impl Default for IngestSection {
             max_file_bytes: 64 * 1024 * 1024,
             // Ten times what real documents expand to; a bomb expands a thousandfold.
             max_expanded_bytes: 256 * 1024 * 1024,
+            ignore: Vec::new(),
+            records: RecordFields::default(),
             readers: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
             extract_seconds: NonZeroU64::new(30).unwrap_or(NonZeroU64::MIN),
             extract_mib: NonZeroU64::new(256).unwrap_or(NonZeroU64::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
             keep: Retention::default().keep,
             least_percent: Percent::default(),
+            qdrant: QdrantSection::default(),
+            web: WebSection::default(),
+            golden: None,
         }
     }
 }
@@ -145,9 +196,13 @@ mod tests {
             overlap_tokens: 5,
             max_file_bytes: 0,
             max_expanded_bytes: 0,
+            ignore: vec!["{a".to_owned()],
             ..IngestSection::default()
         };
         let keys: Vec<&str> = section.faults().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes"]);
+        assert_eq!(
+            keys,
+            ["chunk_tokens", "overlap_tokens", "max_file_bytes", "max_expanded_bytes", "ignore"]
+        );
     }
 }

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use lectern_ingest::reading::confine::confine;
 
@@ -86,4 +88,43 @@ fn grows() {
         }
         all.push(block);
     }
+}
+
+/// It does not look at its line, so that the kernel must end it.
+#[test]
+fn a_reader_that_hangs_ends_with_its_program() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "starts_one_that_hangs", "--ignored", "--nocapture"]);
+    let mut program = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(program.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let reader = said.find_map(|line| Some(line.split_once("hangs: ")?.1.to_owned()));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let command_line = format!("/proc/{}/cmdline", reader.unwrap());
+    let begun = Instant::now();
+    let is_there = || fs::read(&command_line).is_ok_and(|line| !line.is_empty());
+    while is_there() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    assert!(!is_there());
+}
+
+#[test]
+#[ignore = "run by the test of the same look"]
+fn starts_one_that_hangs() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "hangs", "--ignored", "--nocapture"]).stdout(Stdio::piped());
+    let mut reader = command.spawn().unwrap();
+    let mut said = BufReader::new(reader.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("confined")));
+    println!("hangs: {}", reader.id());
+    reader.wait().unwrap();
+}
+
+#[test]
+#[ignore = "run by the test of the same look"]
+fn hangs() {
+    confine(64 * MIB).unwrap();
+    println!("confined");
+    std::thread::sleep(Duration::from_mins(2));
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lectern_ingest::extract::format::Format;
+use lectern_ingest::extract::records::RecordFields;
 use lectern_ingest::extract::{Part, Settings, Source};
 use lectern_ingest::reading::reader::DocumentReader;
 use lectern_ingest::reading::{COMMAND, Limits, Program};
@@ -18,7 +19,8 @@ const INGEST: &str = env!("CARGO_BIN_EXE_lectern-ingest");
 const LONG: Duration = Duration::from_mins(1);
 
 fn reader(program: Program, limits: Limits) -> DocumentReader {
-    let settings = Settings { max_file_bytes: 64 << 20, max_expanded_bytes: 64 << 20 };
+    let settings =
+        Settings { max_file_bytes: 64 << 20, max_expanded_bytes: 64 << 20, records: RecordFields::default() };
     DocumentReader::new(program, limits, settings)
 }
 
@@ -150,7 +152,8 @@ fn an_endless_reply_is_not_swallowed() {
     let folder = TempDir::new().unwrap();
     let one = source(folder.path(), "a.txt", "text");
     let limits = Limits { patience: LONG, mib: 64 };
-    let settings = Settings { max_file_bytes: 1 << 20, max_expanded_bytes: 1 };
+    let settings =
+        Settings { max_file_bytes: 1 << 20, max_expanded_bytes: 1, records: RecordFields::default() };
     let mut reader = DocumentReader::new(made_up(&folder, "exec /bin/cat /dev/zero >&0"), limits, settings);
     assert_eq!(
         reason(&mut reader, &one),

@@ -33,7 +33,8 @@ async fn another_model_is_refused(mut world: World) {
     world.set("LECTERN_EMBEDDER__MODEL", "other-words");
     world.set("LECTERN_EMBEDDER__DIMENSION", "32");
     world.provider.set(|knobs| knobs.dimension = 32);
-    let second = world.publish().await;
+    let run = ["run", "documents", "--json", "--force", "the other model is wanted"];
+    let second = world.ingest(&run).await.ok().json()["generation"].as_str().unwrap().to_owned();
     world.provider.set(|knobs| knobs.dimension = 64);
     let mut refused = serde_json::Value::Null;
     for _ in 0..500 {

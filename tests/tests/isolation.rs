@@ -35,14 +35,19 @@ fn is_reader(pid: u32) -> bool {
 fn caught_reading(world: &World) -> (Child, u32) {
     let mut command = world.ingest_command(&["run", "documents", "--json"]);
     let ingest = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let reader = at_work(ingest.id());
+    (ingest, reader)
+}
+
+/// A reader of this ingest, as soon as there is one at work.
+fn at_work(ingest: u32) -> u32 {
     let begun = Instant::now();
-    while begun.elapsed() < LONG {
-        if let Some(reader) = readers(ingest.id()).into_iter().find(|pid| look_into(*pid).is_some()) {
-            return (ingest, reader);
-        }
+    let mut reader = None;
+    while reader.is_none() && begun.elapsed() < LONG {
+        reader = readers(ingest).into_iter().find(|pid| look_into(*pid).is_some());
         std::thread::yield_now();
     }
-    panic!("no reader was started");
+    reader.unwrap()
 }
 
 fn signal(name: &str, pid: u32) {
@@ -173,7 +178,8 @@ fn look_into(pid: u32) -> Option<(String, Vec<String>)> {
 async fn the_number_of_readers_changes_nothing() {
     let mut world = World::embedded().await;
     for number in 0..40 {
-        let text = format!("# Tank {number}\n\n{}\n", "The level is high. ".repeat(1 + number * 37 % 400));
+        let sentence = format!("The level of tank{number} is high at gauge{number}. ");
+        let text = format!("# Tank {number}\n\n{}\n", sentence.repeat(1 + number * 37 % 400));
         world.write(&format!("{number}.md"), &text);
     }
     world.set("LECTERN_INGEST__READERS", "1");

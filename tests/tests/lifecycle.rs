@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::join;
 use jiff::Timestamp;
-use lectern_ingest::lifecycle::gate::Percent;
 use lectern_ingest::lifecycle::lease::{Holder, Lease};
 use lectern_ingest::lifecycle::prune::{Fate, Retention, Why};
 use lectern_ingest::lifecycle::publish::{Published, Reason, Terms};
@@ -249,7 +248,7 @@ async fn the_gates_say_beforehand_what_publishing_would_say() {
     let shelter = Shelter::new().await;
     let (large, small) = (shelter.build(10, 10).await, shelter.build(5, 4).await);
     shelter.publish(&large).await.unwrap();
-    let verdicts = shelter.lifecycle.gate(&small, Percent::default()).await.unwrap();
+    let verdicts = shelter.lifecycle.gate(&small, &Terms::default()).await.unwrap();
     let refused: Vec<_> =
         verdicts.iter().filter(|verdict| !verdict.passed).map(|verdict| verdict.gate.as_str()).collect();
     assert_eq!(refused, ["not_shrunk"]);

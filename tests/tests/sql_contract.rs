@@ -12,12 +12,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use lectern_boot::database::SqlSection;
+use lectern_ingest::examine::measured::Measured;
 use lectern_ingest::lifecycle::gate::Verdict;
 use lectern_ingest::lifecycle::lease::{Holder, Lease};
 use lectern_ingest::registry::Registry;
 use lectern_ingest::registry::documents::{DocumentRecord, DocumentState};
 use lectern_ingest::registry::embeddings::EmbeddingDigest;
 use lectern_ingest::registry::error::RegistryError;
+use lectern_ingest::registry::examinations::Examination;
 use lectern_ingest::registry::generations::{GenerationRecord, GenerationState};
 use lectern_ingest::registry::leases::LeaseName;
 use lectern_ingest::registry::publications::{Publication, PublicationKind};
@@ -38,6 +40,8 @@ sql_contract! {
     a_generation_becomes_complete_and_then_deleted,
     a_complete_generation_of_somebody_else_is_adopted,
     a_publication_tells_what_went_live_and_what_ceased_to_be,
+    the_last_examination_of_each_generation_is_told,
+    what_was_measured_is_kept_until_the_generation_is_deleted,
     a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone,
     a_cached_vector_is_replaced_by_a_later_one,
     embeddings_that_no_generation_uses_are_forgotten,
@@ -262,6 +266,49 @@ async fn a_publication_tells_what_went_live_and_what_ceased_to_be(url: &str) {
     assert_eq!(registry.publications(&docs(), 10).await.unwrap(), [back, forward]);
 }
 
+async fn the_last_examination_of_each_generation_is_told(url: &str) {
+    let registry = open(url).await;
+    let examination = |second, of, passed, forced: Option<&str>| Examination {
+        generation: generation(of),
+        live: (of > 1).then(|| generation(1)),
+        at: at(second),
+        program: "a test".to_owned(),
+        forced: forced.map(str::to_owned),
+        verdicts: vec![Verdict {
+            gate: "not_empty".to_owned(),
+            passed,
+            detail: "nul \0 is no text".to_owned(),
+            forcible: true,
+        }],
+    };
+    for one in [
+        examination(10, 1, true, None),
+        examination(20, 2, true, None),
+        examination(30, 2, false, None),
+        examination(30, 2, false, Some("wanted")),
+    ] {
+        registry.record_examination(&one).await.unwrap();
+    }
+    let last = registry.last_examinations(&docs()).await.unwrap();
+    assert_eq!(last.keys().cloned().collect::<Vec<_>>(), [generation(1), generation(2)]);
+    assert_eq!((last[&generation(1)].live.as_ref(), last[&generation(1)].verdicts[0].passed), (None, true));
+    let second = &last[&generation(2)];
+    assert_eq!((second.live.as_ref(), second.forced.as_deref()), (Some(&generation(1)), Some("wanted")));
+    assert!(registry.last_examinations(&AliasName::parse("other").unwrap()).await.unwrap().is_empty());
+}
+
+async fn what_was_measured_is_kept_until_the_generation_is_deleted(url: &str) {
+    let registry = open(url).await;
+    let ranking = vec![DocumentId::parse("docs/a.md").unwrap()];
+    let rankings = [(ContentHash::of(&["why?"]), ranking)].into();
+    let measured = Measured { rankings, ..Measured::default() };
+    registry.record_measured(&generation(1), &Measured::default(), at(1)).await.unwrap();
+    registry.record_measured(&generation(1), &measured, at(2)).await.unwrap();
+    assert_eq!(registry.measured(&generation(1)).await.unwrap(), Some(measured));
+    registry.delete_generation(&generation(1)).await.unwrap();
+    assert_eq!(registry.measured(&generation(1)).await.unwrap(), None);
+}
+
 async fn a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone(url: &str) {
     let registry = open(url).await;
     let (ours, other) = (EmbeddingDigest::of(&embedding("ours")), EmbeddingDigest::of(&embedding("other")));
@@ -388,6 +435,7 @@ async fn a_derived_generation_holds_and_was_what_its_original_did(url: &str) {
     registry.complete_generation(&manifest(&generation(0), 7)).await.unwrap();
     registry.note_live(&generation(0), at(100)).await.unwrap();
     registry.record_written(&generation(0), &[written("a", "a", 1)]).await.unwrap();
+    registry.record_measured(&generation(0), &Measured::default(), at(101)).await.unwrap();
     let derived = manifest(&generation(0).next(), 6);
     for _ in 0..2 {
         registry.derive_generation(&generation(0), &derived).await.unwrap();
@@ -396,6 +444,7 @@ async fn a_derived_generation_holds_and_was_what_its_original_did(url: &str) {
     assert_eq!((found.state, found.published_at), (GenerationState::Complete, Some(at(100))));
     assert_eq!(found.counts, derived.counts());
     assert_eq!(registry.written(&derived.generation).await.unwrap(), [written("a", "a", 1)]);
+    assert_eq!(registry.measured(&derived.generation).await.unwrap(), Some(Measured::default()));
 }
 
 async fn a_run_that_died_is_told_by_its_generation_and_buried(url: &str) {

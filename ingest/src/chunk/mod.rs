@@ -14,10 +14,11 @@ use crate::chunk::split::Split;
 use crate::extract::Extracted;
 
 mod group;
+pub mod represented;
 mod split;
 
 /// Raised whenever the same document would be cut, or the same chunk be embedded, differently.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 /// Tokens that models put around a text.
 const SPECIAL_TOKENS: u32 = 2;
 /// Share of a chunk's tokens that title and headings may take.
@@ -84,19 +85,16 @@ impl Cutter {
     fn header(&self, title: &str, group: &Group) -> String {
         let most = usize::try_from(self.settings.max_tokens).unwrap_or(usize::MAX) / HEADER_SHARE;
         for from in 0..=group.heading_path.len() {
-            let path = group.heading_path.get(from..).unwrap_or_default().join(" > ");
-            let header =
-                if path.is_empty() { format!("{title}\n\n") } else { format!("{title}\n{path}\n\n") };
+            let header = headed(title, group.heading_path.get(from..).unwrap_or_default());
             if (self.measure)(&header) <= most {
                 return header;
             }
         }
-        let mut title: String = title.chars().take(most.saturating_mul(8)).collect();
+        let mut title = longest_title(title, most);
         while !title.is_empty() && (self.measure)(&title) > most {
-            let half = title.chars().count() / 2;
-            title = title.chars().take(half).collect();
+            title = half(&title);
         }
-        format!("{title}\n\n")
+        headed(&title, &[])
     }
 
     fn chunk(&self, document: &Extracted, group: &Group, parts: (&str, &str), position: u32) -> Chunk {
@@ -114,12 +112,26 @@ impl Cutter {
                 position,
                 tokens: u32::try_from((self.measure)(text)).unwrap_or(u32::MAX),
                 content_hash,
-                tenant: TenantId::public(),
+                tenant: document.tenant.clone().unwrap_or_else(TenantId::public),
                 metadata: document.metadata.clone().into_iter().chain(group.metadata.clone()).collect(),
             },
             embedded,
         }
     }
+}
+
+/// Title and headings as they stand above a text that is embedded.
+fn headed(title: &str, path: &[String]) -> String {
+    if path.is_empty() { format!("{title}\n\n") } else { format!("{title}\n{}\n\n", path.join(" > ")) }
+}
+
+/// The part of an endless title that is worth measuring when a header has `most` tokens.
+fn longest_title(title: &str, most: usize) -> String {
+    title.chars().take(most.saturating_mul(8)).collect()
+}
+
+fn half(title: &str) -> String {
+    title.chars().take(title.chars().count() / 2).collect()
 }
 
 impl fmt::Debug for Cutter {
@@ -163,6 +175,7 @@ mod tests {
                     ..Section::default()
                 })
                 .collect(),
+            tenant: None,
             metadata: serde_json::Map::new(),
         }
     }

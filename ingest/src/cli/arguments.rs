@@ -53,13 +53,13 @@ pub(super) enum Command {
     Plan(Paths),
     /// Build a staging generation from documents, and print its name; publishes nothing
     Build(Build),
-    /// Print what the gates say about a generation, compared with the live one
-    Gate(Generation),
+    /// Print what the gates say about a generation, compared with the live one; `list` shows it from then on
+    Gate(Gate),
     /// Point the alias at a generation, if the gates let it through
     Publish(Publish),
     /// Point the alias back at the generation that was live before
     Rollback(Rollback),
-    /// List the generations of the alias: counts, age, fingerprint, and which one is live
+    /// List the generations of the alias: counts, age, fingerprint, what the gates said, and which one is live
     List,
     /// Delete generations that nobody needs any more
     Prune(Prune),
@@ -76,9 +76,14 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Paths {
-    /// Folders and files to ingest; hidden and git-ignored files are left out
-    #[arg(required = true, value_name = "PATH")]
+    /// Folders and files to ingest; `-` for JSON Lines on standard input; addresses of sitemaps and pages, whose hosts
+    /// must be in `ingest.web.hosts`. Left out are hidden files and those that `.gitignore`, `.lecternignore` or
+    /// `ingest.ignore` name
+    #[arg(required_unless_present = "urls", value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
+    /// File with one address of a sitemap or page per line
+    #[arg(long, value_name = "FILE")]
+    pub(super) urls: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -113,13 +118,33 @@ pub(super) struct Run {
     #[command(flatten)]
     pub(super) undelete: Undelete,
     #[command(flatten)]
+    pub(super) golden: GoldenFile,
+    #[command(flatten)]
     pub(super) force: Force,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Gate {
+    #[command(flatten)]
+    pub(super) generation: Generation,
+    #[command(flatten)]
+    pub(super) golden: GoldenFile,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GoldenFile {
+    /// Questions that the generation must answer as well as the live one: one JSON object per line, `{"question": "...",
+    /// "expected": ["document id", ...]}`; instead of `ingest.golden` of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(super) golden: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Publish {
     #[command(flatten)]
     pub(super) generation: Generation,
+    #[command(flatten)]
+    pub(super) golden: GoldenFile,
     #[command(flatten)]
     pub(super) force: Force,
 }

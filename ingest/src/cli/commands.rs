@@ -1,7 +1,7 @@
 //! What each command does, one function per command.
 //! Never prints: it returns what is to be printed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +12,26 @@ use lectern_search::query::Mode;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::cli::arguments::{Command, Delete, Eval, Force, Undelete};
+use crate::cli::arguments::{Command, Delete, Eval, Force, GoldenFile, Paths, Run, Undelete};
 use crate::cli::outcome::{CommandError, Exit, Outcome};
 use crate::cli::progress::shown;
 use crate::cli::text;
 use crate::config::Config;
 use crate::evaluate::Evaluator;
-use crate::extract::source::{self, Sources};
+use crate::examine::golden::Golden;
+use crate::examine::{Care, Examiner};
+use crate::extract::source::Sources;
+use crate::gather::{self, Inputs};
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::{Holder, Lease};
 use crate::lifecycle::prune::{Fate, Retention};
-use crate::lifecycle::publish::{Published, Reason, Terms};
+use crate::lifecycle::publish::{Contest, Examined, Published, Reason, Terms};
 use crate::lifecycle::shelf::{Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError};
 use crate::pipeline::build::Built;
-use crate::pipeline::error::BuildError;
 use crate::pipeline::{Encoder, Ingest};
 use crate::registry::Registry;
+use crate::registry::examinations::Examination;
 use crate::registry::runs::{RunEnd, RunOutcome};
 use crate::store::WriteStore;
 
@@ -43,11 +46,13 @@ impl Session {
     /// Does what was asked for.
     pub(super) async fn perform(&self, command: Command) -> Result<Outcome, CommandError> {
         match command {
-            Command::Run(run) => self.run(run.paths.paths, &run.undelete, &run.force).await,
-            Command::Plan(paths) => self.plan(paths.paths).await,
-            Command::Build(build) => self.build(build.paths.paths, &build.undelete).await,
-            Command::Gate(gate) => self.gate(&gate.generation).await,
-            Command::Publish(publish) => self.publish(&publish.generation.generation, &publish.force).await,
+            Command::Run(run) => self.run(run).await,
+            Command::Plan(paths) => self.plan(paths).await,
+            Command::Build(build) => self.build(build.paths, &build.undelete).await,
+            Command::Gate(gate) => self.gate(&gate.generation.generation, &gate.golden).await,
+            Command::Publish(publish) => {
+                self.publish(&publish.generation.generation, &publish.golden, &publish.force).await
+            }
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
             Command::List => self.list().await,
             Command::Prune(prune) => self.prune(prune.keep).await,
@@ -57,49 +62,77 @@ impl Session {
         }
     }
 
-    async fn run(
-        &self,
-        paths: Vec<PathBuf>,
-        undelete: &Undelete,
-        force: &Force,
-    ) -> Result<Outcome, CommandError> {
-        let terms = self.terms(force)?;
+    async fn run(&self, run: Run) -> Result<Outcome, CommandError> {
+        let mut terms = self.terms(&run.force)?;
+        // Before anything is built: who mistyped a line should not wait for that.
+        let questions = self.questions(&run.golden).await?;
         let parts = self.parts().await?;
-        let (built, lease) = self.built(&parts, paths, undelete).await?;
+        let (built, encoder, lease) = self.built(&parts, run.paths, &run.undelete).await?;
         let generation = &built.manifest.generation;
-        let published = parts.lifecycle().publish(generation, &terms).await;
+        let published =
+            self.judged_and_published(&parts, &encoder, generation, (&questions, &mut terms)).await;
         let ended = match &published {
             Ok(_) => RunOutcome::Published,
-            Err(LifecycleError::Gated { .. }) => RunOutcome::Refused,
+            Err(CommandError::Lifecycle(LifecycleError::Gated { .. })) => RunOutcome::Refused,
             Err(_) => RunOutcome::Built,
         };
         parts.finish(&built, ended).await?;
         lease.release().await;
         match published {
             Ok(published) => Ok(ran(&built, &published)),
-            Err(LifecycleError::Gated { generation, verdicts }) => {
+            Err(CommandError::Lifecycle(LifecycleError::Gated { generation, verdicts })) => {
                 Ok(refused(&built, &generation, &verdicts))
             }
             Err(error) => {
                 tracing::warn!(%generation, "generation built but not published");
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
-    async fn plan(&self, paths: Vec<PathBuf>) -> Result<Outcome, CommandError> {
+    async fn judged_and_published(
+        &self,
+        parts: &Parts,
+        encoder: &Encoder,
+        generation: &GenerationId,
+        (questions, terms): (&[Golden], &mut Terms),
+    ) -> Result<Published, CommandError> {
+        let lifecycle = parts.lifecycle();
+        let contest = lifecycle.contest(generation).await?;
+        if !contest.is_moot() {
+            terms.examined = Some(self.examined(parts, encoder, &contest, questions).await?);
+        }
+        Ok(lifecycle.publish(generation, terms).await?)
+    }
+
+    async fn examined(
+        &self,
+        parts: &Parts,
+        encoder: &Encoder,
+        contest: &Contest,
+        questions: &[Golden],
+    ) -> Result<Examined, CommandError> {
+        tracing::info!(generation = %contest.candidate.generation, "generation is examined");
+        let reader = lectern_search::connect(&self.config.store, &self.config.retry).await?;
+        let care = Care::new(self.config.gates.clone(), &self.config.ingest);
+        let (store, registry) = (Arc::clone(&parts.store), parts.registry.clone());
+        let examiner = Examiner::new(reader, store, registry, encoder.clone(), care);
+        Ok(self.unless_stopped(Box::pin(examiner.examine(contest, questions))).await??)
+    }
+
+    async fn plan(&self, paths: Paths) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
-        let ingest = parts.ingest(self).await?;
-        let sources = found(paths).await?;
+        let ingest = parts.ingest(self, Encoder::load(&self.config).await?);
+        let sources = self.gathered(paths).await?;
         let forecasting = shown(ingest.progress(), ingest.forecast(&self.alias, sources));
         let forecast = self.unless_stopped(forecasting).await??;
         let exit = if forecast.skipped.is_empty() { Exit::Done } else { Exit::Skipped };
         Ok(Outcome { exit, text: text::forecast(&forecast), json: json!(forecast) })
     }
 
-    async fn build(&self, paths: Vec<PathBuf>, undelete: &Undelete) -> Result<Outcome, CommandError> {
+    async fn build(&self, paths: Paths, undelete: &Undelete) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
-        let (built, lease) = self.built(&parts, paths, undelete).await?;
+        let (built, _, lease) = self.built(&parts, paths, undelete).await?;
         parts.finish(&built, RunOutcome::Built).await?;
         lease.release().await;
         Ok(Outcome {
@@ -112,20 +145,34 @@ impl Session {
     async fn built(
         &self,
         parts: &Parts,
-        paths: Vec<PathBuf>,
+        paths: Paths,
         undelete: &Undelete,
-    ) -> Result<(Built, Lease), CommandError> {
+    ) -> Result<(Built, Encoder, Lease), CommandError> {
         // The folders come first: who mistyped one should not wait for a model.
-        let sources = found(paths).await?;
-        let ingest = parts.ingest(self).await?;
+        let sources = self.gathered(paths).await?;
+        let encoder = Encoder::load(&self.config).await?;
+        let ingest = parts.ingest(self, encoder.clone());
         parts.lifecycle().allow(&self.alias, &undelete.undelete).await?;
         let building = Box::pin(ingest.build(&self.alias, sources, &self.shutdown));
-        Ok(shown(ingest.progress(), building).await?)
+        let (built, lease) = shown(ingest.progress(), building).await?;
+        Ok((built, encoder, lease))
     }
 
-    async fn gate(&self, generation: &GenerationId) -> Result<Outcome, CommandError> {
-        let lifecycle = self.parts().await?.lifecycle();
-        let verdicts = lifecycle.gate(generation, self.config.ingest.least_percent).await?;
+    async fn gathered(&self, paths: Paths) -> Result<Sources, CommandError> {
+        let inputs = Inputs { paths: paths.paths, urls: paths.urls };
+        let gathering = self.config.gathering();
+        Ok(self.unless_stopped(gather::gather(&inputs, &gathering)).await??)
+    }
+
+    async fn gate(&self, generation: &GenerationId, golden: &GoldenFile) -> Result<Outcome, CommandError> {
+        let questions = self.questions(golden).await?;
+        let parts = self.parts().await?;
+        let lifecycle = parts.lifecycle();
+        let contest = lifecycle.contest(generation).await?;
+        let encoder = Encoder::load(&self.config).await?;
+        let examined = Some(self.examined(&parts, &encoder, &contest, &questions).await?);
+        let terms = Terms { smallest: self.config.ingest.least_percent, examined, force: None };
+        let verdicts = lifecycle.gate(generation, &terms).await?;
         let passed = verdicts.iter().all(|verdict| verdict.passed);
         Ok(Outcome {
             exit: if passed { Exit::Done } else { Exit::Refused },
@@ -134,10 +181,32 @@ impl Session {
         })
     }
 
-    async fn publish(&self, generation: &GenerationId, force: &Force) -> Result<Outcome, CommandError> {
-        let terms = self.terms(force)?;
-        let published = self.parts().await?.lifecycle().publish(generation, &terms).await?;
+    async fn publish(
+        &self,
+        generation: &GenerationId,
+        golden: &GoldenFile,
+        force: &Force,
+    ) -> Result<Outcome, CommandError> {
+        let mut terms = self.terms(force)?;
+        let questions = self.questions(golden).await?;
+        let parts = self.parts().await?;
+        let lifecycle = parts.lifecycle();
+        // What does not exist, is not whole or is live is told before a model is loaded.
+        let contest = lifecycle.contest(generation).await?;
+        if !contest.is_moot() {
+            let encoder = Encoder::load(&self.config).await?;
+            terms.examined = Some(self.examined(&parts, &encoder, &contest, &questions).await?);
+        }
+        let published = lifecycle.publish(generation, &terms).await?;
         Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+    }
+
+    /// The golden questions of the command line, else those of the configuration; none when neither names any.
+    async fn questions(&self, golden: &GoldenFile) -> Result<Vec<Golden>, CommandError> {
+        let Some(file) = golden.golden.clone().or_else(|| self.config.ingest.golden.clone()) else {
+            return Ok(Vec::new());
+        };
+        Ok(tokio::task::spawn_blocking(move || Golden::load(&file)).await??)
     }
 
     async fn rollback(&self, to: Option<&GenerationId>) -> Result<Outcome, CommandError> {
@@ -199,14 +268,14 @@ impl Session {
     }
 
     async fn parts(&self) -> Result<Parts, CommandError> {
-        let store = crate::store::connect(&self.config.store)?;
+        let store = crate::store::connect(&self.config.store, &self.config.ingest.qdrant)?;
         let registry = Registry::open(&self.config.sql).await?;
         Ok(Parts { store, registry })
     }
 
     fn terms(&self, force: &Force) -> Result<Terms, CommandError> {
         let force = force.force.as_deref().map(Reason::parse).transpose()?;
-        Ok(Terms { smallest: self.config.ingest.least_percent, verdicts: Vec::new(), force })
+        Ok(Terms { smallest: self.config.ingest.least_percent, examined: None, force })
     }
 
     fn patience(&self) -> Duration {
@@ -232,10 +301,9 @@ impl Parts {
         Lifecycle::new(Arc::clone(&self.store), self.registry.clone(), Holder::this_process())
     }
 
-    async fn ingest(&self, session: &Session) -> Result<Ingest, CommandError> {
-        let encoder = Encoder::load(&session.config).await?;
+    fn ingest(&self, session: &Session, encoder: Encoder) -> Ingest {
         let settings = session.config.ingest.clone();
-        Ok(Ingest::new(Arc::clone(&self.store), self.registry.clone(), encoder, settings))
+        Ingest::new(Arc::clone(&self.store), self.registry.clone(), encoder, settings)
     }
 
     async fn finish(&self, built: &Built, outcome: RunOutcome) -> Result<(), CommandError> {
@@ -243,11 +311,6 @@ impl Parts {
         let end = RunEnd { outcome, counts: built.report.run_counts(), report: json!(built.report) };
         Ok(self.registry.finish_run(built.run, &end, now).await?)
     }
-}
-
-async fn found(paths: Vec<PathBuf>) -> Result<Sources, CommandError> {
-    let found = tokio::task::spawn_blocking(move || source::find(&paths)).await?;
-    Ok(found.map_err(BuildError::from)?)
 }
 
 fn ran(built: &Built, published: &Published) -> Outcome {
@@ -305,10 +368,21 @@ fn shelf_json(shelf: &Shelf) -> Value {
             "fingerprint": listed.fingerprint(),
             "content": listed.record.as_ref().and_then(|record| record.content.as_ref()),
             "holder": listed.holder,
+            "gates": listed.examination.as_ref().map(gates_json),
         })
     };
     let generations: Vec<Value> = shelf.generations.iter().map(generation).collect();
     json!({ "alias": shelf.alias, "live": shelf.live, "generations": generations })
+}
+
+fn gates_json(examination: &Examination) -> Value {
+    json!({
+        "passed": examination.verdicts.iter().all(|verdict| verdict.passed),
+        "at": examination.at,
+        "live": examination.live,
+        "forced": examination.forced,
+        "verdicts": examination.verdicts,
+    })
 }
 
 /// Reads the configuration, with the alias of the command line in place of its own.

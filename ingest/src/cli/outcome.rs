@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::causes;
 use crate::evaluate::EvaluationError;
+use crate::examine::ExamineError;
+use crate::examine::golden::BadGolden;
+use crate::gather::GatherError;
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::publish::NoReason;
 use crate::pipeline::BadEncoder;
@@ -70,16 +73,22 @@ pub(super) enum CommandError {
     #[error(transparent)]
     Encoder(#[from] BadEncoder),
     #[error(transparent)]
+    Gather(#[from] GatherError),
+    #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
+    #[error(transparent)]
+    Golden(#[from] BadGolden),
+    #[error(transparent)]
+    Examine(#[from] ExamineError),
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
     #[error("--force: {0}")]
     Reason(#[from] NoReason),
     #[error("stopped as asked")]
     Stopped,
-    #[error("searching the folders broke down: this is a bug, please report it")]
+    #[error("reading the golden questions broke down: this is a bug, please report it")]
     Panicked(#[from] tokio::task::JoinError),
 }
 

@@ -13,6 +13,7 @@ use crate::lifecycle::publish::Published;
 use crate::lifecycle::shelf::{Condition, Listed, Shelf};
 use crate::pipeline::forecast::Forecast;
 use crate::pipeline::report::{Changes, Report};
+use crate::registry::examinations::Examination;
 use lectern_schema::identifiers::{DocumentId, GenerationId};
 
 /// Skipped documents that are named: what one screen holds.
@@ -102,12 +103,13 @@ pub(super) fn shelf(shelf: &Shelf) -> String {
             shelf.alias
         );
     }
-    let head = ["", "GENERATION", "STATE", "DOCUMENTS", "CHUNKS", "AGE", "FINGERPRINT"].map(str::to_owned);
+    let head =
+        ["", "GENERATION", "STATE", "DOCUMENTS", "CHUNKS", "AGE", "FINGERPRINT", "GATES"].map(str::to_owned);
     let rows = shelf.generations.iter().map(|listed| row(shelf, listed));
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-fn row(shelf: &Shelf, listed: &Listed) -> [String; 7] {
+fn row(shelf: &Shelf, listed: &Listed) -> [String; 8] {
     let live = if shelf.is_live(&listed.generation) { "*" } else { "" };
     let counts = listed.counts();
     let shown = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
@@ -119,6 +121,7 @@ fn row(shelf: &Shelf, listed: &Listed) -> [String; 7] {
         shown(counts.map(|counts| counts.chunks)),
         age(listed.age(shelf.read_at)),
         listed.fingerprint().unwrap_or_else(|| "-".to_owned()),
+        listed.examination.as_ref().map_or_else(|| "-".to_owned(), gates),
     ]
 }
 
@@ -137,6 +140,17 @@ pub(super) fn erased(documents: &[DocumentId], erased: &[Erased]) -> String {
         documents.len()
     );
     lines(erased.iter().map(line).chain(none).chain([kept_away]))
+}
+
+/// What the gates said, in a few words.
+fn gates(examination: &Examination) -> String {
+    let refused = examination.verdicts.iter().filter(|verdict| !verdict.passed);
+    let refused: Vec<&str> = refused.map(|verdict| verdict.gate.as_str()).collect();
+    match (refused.is_empty(), &examination.forced) {
+        (true, _) => "passed".to_owned(),
+        (false, None) => format!("refused by {}", refused.join(", ")),
+        (false, Some(reason)) => format!("forced past {} ({reason})", refused.join(", ")),
+    }
 }
 
 /// The state of a generation in one word, or two.

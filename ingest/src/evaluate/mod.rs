@@ -29,6 +29,7 @@ use crate::pipeline::error::BuildError;
 use crate::pipeline::progress::{Progress, count};
 use crate::registry::Registry;
 use crate::registry::embeddings::EmbeddingDigest;
+use crate::store::qdrant::settings::QdrantSection;
 use crate::store::{Point, StoreError, WriteStore};
 
 pub mod dataset;
@@ -138,7 +139,7 @@ impl Evaluator {
         let dataset = tokio::task::spawn_blocking(move || Dataset::load(&folder, &split)).await??;
         let temporary = tempfile::tempdir()?;
         let store = StoreSection { path: temporary.path().to_owned(), ..StoreSection::default() };
-        let writer = crate::store::connect(&store)?;
+        let writer = crate::store::connect(&store, &QdrantSection::default())?;
         let (documents, questions) = (count(dataset.documents.len()), count(dataset.questions.len()));
         let (manifest, mut embedded) = self.build(writer.as_ref(), dataset.documents).await?;
         let reader = lectern_search::connect(&store, &RetrySection::default()).await?;

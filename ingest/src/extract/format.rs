@@ -6,7 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Document, Emit, Input, Unreadable, html, markdown, plain};
+use crate::extract::{
+    Document, Emit, Input, Unreadable, asciidoc, delimited, docx, epub, html, mail, markdown, odf, pdf,
+    plain, pptx, records, rst, rtf, xlsx,
+};
 
 /// A supported document format.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,7 +34,7 @@ struct Row {
 }
 
 /// All that is known of each format; the order is that of help texts.
-static FORMATS: [Row; 3] = [
+static FORMATS: &[Row] = &[
     Row {
         name: "markdown",
         extensions: &["md", "mdx", "markdown"],
@@ -39,7 +42,37 @@ static FORMATS: [Row; 3] = [
         reader: Reader::One(markdown::read),
     },
     Row { name: "html", extensions: &["html", "htm"], is_plain: false, reader: Reader::One(html::read) },
+    Row { name: "rst", extensions: &["rst"], is_plain: false, reader: Reader::One(rst::read) },
+    Row {
+        name: "asciidoc",
+        extensions: &["adoc", "asciidoc"],
+        is_plain: false,
+        reader: Reader::One(asciidoc::read),
+    },
+    Row { name: "csv", extensions: &["csv", "tsv"], is_plain: false, reader: Reader::One(delimited::read) },
+    Row {
+        name: "jsonl",
+        extensions: &["jsonl", "ndjson"],
+        is_plain: false,
+        reader: Reader::Many(records::read_lines),
+    },
+    Row { name: "mail", extensions: &["eml"], is_plain: false, reader: Reader::Many(mail::read) },
+    Row { name: "mbox", extensions: &["mbox"], is_plain: false, reader: Reader::Many(mail::mbox::read) },
+    Row {
+        name: "mhtml",
+        extensions: &["mhtml", "mht"],
+        is_plain: false,
+        reader: Reader::One(mail::read_page),
+    },
+    Row { name: "json", extensions: &["json"], is_plain: false, reader: Reader::Many(records::read_value) },
     Row { name: "text", extensions: &["txt", "text"], is_plain: true, reader: Reader::One(plain::read) },
+    Row { name: "pdf", extensions: &["pdf"], is_plain: false, reader: Reader::One(pdf::read) },
+    Row { name: "docx", extensions: &["docx", "docm"], is_plain: false, reader: Reader::One(docx::read) },
+    Row { name: "pptx", extensions: &["pptx", "pptm"], is_plain: false, reader: Reader::One(pptx::read) },
+    Row { name: "xlsx", extensions: &["xlsx", "xlsm"], is_plain: false, reader: Reader::One(xlsx::read) },
+    Row { name: "odt", extensions: &["odt"], is_plain: false, reader: Reader::One(odf::read) },
+    Row { name: "rtf", extensions: &["rtf"], is_plain: false, reader: Reader::One(rtf::read) },
+    Row { name: "epub", extensions: &["epub"], is_plain: false, reader: Reader::One(epub::read) },
 ];
 
 /// There is no format of this name.
@@ -122,7 +155,7 @@ mod tests {
 
     #[test]
     fn names_and_extensions_are_of_one_format_each() {
-        for row in &FORMATS {
+        for row in FORMATS {
             assert_eq!(Format::parse(row.name).unwrap().name(), row.name);
             for extension in row.extensions {
                 let path = format!("a.{}", extension.to_uppercase());

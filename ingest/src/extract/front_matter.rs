@@ -1,26 +1,19 @@
 //! Reads the metadata block at the head of a Markdown file, in YAML or TOML.
-//! Keeps only what filters can use: a few short scalars and lists of them. A broken block is no fault: it is ignored.
+//! Keeps only what filters can use. A broken block is no fault: it is ignored.
 
 use serde_json::{Map, Value};
 
-/// Most fields kept of one document.
-const MOST_FIELDS: usize = 32;
-/// Longest field name, as filters allow it.
-const LONGEST_NAME: usize = 64;
-/// Longest value in bytes: more is text, not metadata.
-const LONGEST_VALUE: usize = 1_024;
-/// Most values of a list.
-const MOST_VALUES: usize = 64;
+use crate::extract::metadata;
 
 /// The fields of a YAML block.
 pub(super) fn yaml(block: &str) -> Map<String, Value> {
-    serde_saphyr::from_str::<Map<String, Value>>(block).map(useful).unwrap_or_default()
+    serde_saphyr::from_str::<Map<String, Value>>(block).map(metadata::bounded).unwrap_or_default()
 }
 
 /// The fields of a TOML block. Dates become text.
 pub(super) fn toml(block: &str) -> Map<String, Value> {
     let table = block.parse::<toml::Table>().unwrap_or_default();
-    useful(table.into_iter().map(|(name, value)| (name, from_toml(value))).collect())
+    metadata::bounded(table.into_iter().map(|(name, value)| (name, from_toml(value))).collect())
 }
 
 fn from_toml(value: toml::Value) -> Value {
@@ -32,33 +25,6 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::Boolean(flag) => Value::from(flag),
         toml::Value::Array(values) => values.into_iter().map(from_toml).collect(),
         toml::Value::Table(_) => Value::Null,
-    }
-}
-
-fn useful(fields: Map<String, Value>) -> Map<String, Value> {
-    let fields = fields.into_iter().filter(|(name, _)| is_name(name));
-    fields.filter_map(|(name, value)| Some((name, kept(value)?))).take(MOST_FIELDS).collect()
-}
-
-fn is_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(plain)
-}
-
-fn kept(value: Value) -> Option<Value> {
-    match value {
-        Value::Array(values) => {
-            let values: Vec<Value> = values
-                .into_iter()
-                .filter(|value| !value.is_array())
-                .filter_map(kept)
-                .take(MOST_VALUES)
-                .collect();
-            (!values.is_empty()).then_some(Value::Array(values))
-        }
-        Value::String(text) => (text.len() <= LONGEST_VALUE).then_some(Value::String(text)),
-        Value::Bool(_) | Value::Number(_) => Some(value),
-        Value::Null | Value::Object(_) => None,
     }
 }
 

@@ -13,7 +13,10 @@ use crate::extract::{Document, Input, Unreadable, decode, front_matter, html, js
 pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let is_mdx =
         Path::new(input.name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mdx"));
-    Ok(parsed(&decode::text(input.bytes)?, is_mdx))
+    let text = decode::text(input.bytes)?;
+    let mut document = parsed(&text, is_mdx);
+    text.note_encoding(&mut document.metadata);
+    Ok(document)
 }
 
 fn parsed(text: &str, is_mdx: bool) -> Document {

@@ -4,22 +4,47 @@
 use std::path::{Path, PathBuf};
 
 use lectern_schema::chunk::key;
-use lectern_schema::identifiers::{ContentHash, DocumentId};
+use lectern_schema::identifiers::{ContentHash, DocumentId, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::extract::decode::NotText;
+use crate::extract::fault::Fault;
 use crate::extract::format::{Format, Reader};
+use crate::extract::mail::BadMail;
+use crate::extract::records::{BadRecord, RecordFields};
 
+mod archive;
+mod asciidoc;
+mod clean;
 mod decode;
+mod delimited;
+mod docx;
+mod drawing;
+mod epub;
+mod fault;
 pub mod format;
 mod front_matter;
 mod html;
 mod jsx;
+mod language;
+pub mod mail;
 mod markdown;
+mod metadata;
+mod names;
+mod odf;
+mod opc;
 mod outline;
+mod pdf;
 mod plain;
+mod pptx;
+pub mod records;
+mod rst;
+mod rtf;
 pub mod source;
+mod substitutions;
+mod xlsx;
+mod xml;
 
 /// A file to be ingested: one document in most formats, many in some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +72,8 @@ pub struct Extracted {
     pub format: Format,
     /// Its text in reading order; at least one section, none of them empty.
     pub sections: Vec<Section>,
+    /// Whose it is, when it says so itself.
+    pub tenant: Option<TenantId>,
     /// Fields that filters can name.
     pub metadata: Map<String, Value>,
 }
@@ -119,6 +146,15 @@ pub enum Unreadable {
     /// Its bytes are not text.
     #[error(transparent)]
     NotText(#[from] NotText),
+    /// It is in a binary or packed format and cannot be read as such.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// It is no record that can be ingested.
+    #[error(transparent)]
+    Record(#[from] BadRecord),
+    /// It is no mail that can be read.
+    #[error(transparent)]
+    Mail(#[from] BadMail),
     /// Nothing in it could be found by a search.
     #[error("has no text in it")]
     Empty,
@@ -137,6 +173,8 @@ pub struct Settings {
     pub max_file_bytes: u64,
     /// Most bytes that the compressed parts of a file may have together when they are expanded.
     pub max_expanded_bytes: u64,
+    /// Which field of a record is what.
+    pub records: RecordFields,
 }
 
 /// What a format's reader is given.
@@ -148,14 +186,20 @@ struct Input<'a> {
     bytes: &'a [u8],
     /// How to read it.
     settings: &'a Settings,
+    /// How many files it lies within.
+    depth: usize,
 }
 
 /// What a format's reader found.
 #[derive(Debug, Default)]
 struct Document {
     title: Option<String>,
+    /// What it was read as, when that is not what the file is.
+    format: Option<Format>,
     outline: Option<outline::Outline>,
     sections: Vec<Section>,
+    uri: Option<String>,
+    tenant: Option<TenantId>,
     metadata: Map<String, Value>,
 }
 
@@ -171,7 +215,7 @@ pub fn read(source: &Source, settings: &Settings, emit: &mut dyn FnMut(Part)) {
         Err(error) => return emit(unread(&error)),
     };
     let name = file_name(&source.path);
-    let input = Input { name: &name, bytes: &bytes, settings };
+    let input = Input { name: &name, bytes: &bytes, settings, depth: 0 };
     match source.format.reader() {
         Reader::One(read) => emit(part(source, &name, None, read(&input))),
         Reader::Many(read) => {
@@ -193,14 +237,37 @@ fn part(source: &Source, file: &str, within: Option<&str>, document: Result<Docu
 
 fn extracted(named: &Source, name: &str, document: Document) -> Result<Extracted, Unreadable> {
     let Source { document_id, uri, format, .. } = named.clone();
-    let title = document.title.unwrap_or_else(|| name.to_owned());
+    let title = document.title.as_deref().map(line).filter(|title| !title.is_empty());
+    let title = title.unwrap_or_else(|| name.to_owned());
     let sections = document.outline.map_or(document.sections, |outline| outline.finish(&title));
+    let sections: Vec<Section> = sections.into_iter().filter_map(cleaned).collect();
     if sections.is_empty() {
         return Err(Unreadable::Empty);
     }
     let mut metadata = document.metadata;
+    metadata::unify(&mut metadata);
+    if !metadata.contains_key(metadata::field::LANGUAGE)
+        && let Some(language) = language::detected(&sections)
+    {
+        metadata::note_language(&mut metadata, &language);
+    }
+    let mut metadata = metadata::bounded(metadata);
+    let format = document.format.unwrap_or(format);
     metadata.insert(key::FORMAT.to_owned(), Value::from(format.name()));
-    Ok(Extracted { document_id, uri, title, format, sections, metadata })
+    let uri = document.uri.unwrap_or(uri);
+    Ok(Extracted { document_id, uri, tenant: document.tenant, title, format, sections, metadata })
+}
+
+/// The section as it is found and shown, unless nothing is left of it.
+fn cleaned(section: Section) -> Option<Section> {
+    let text = clean::clean(&section.text).trim().to_owned();
+    let heading_path = section.heading_path.iter().map(|heading| line(heading)).collect();
+    (!text.is_empty()).then_some(Section { heading_path, text, ..section })
+}
+
+/// A text of one line.
+fn line(text: &str) -> String {
+    clean::clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The name of a document in a file of many: `mail.mbox#17`. What no name can hold becomes a space, and a name that is
@@ -247,6 +314,30 @@ fn file_name(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// What tests read with.
+    pub(super) fn settings() -> Settings {
+        Settings { max_file_bytes: 1_000, max_expanded_bytes: 10_000, records: RecordFields::default() }
+    }
+
+    /// A file of this content.
+    pub(super) fn input<'a>(name: &'a str, bytes: &'a [u8]) -> Input<'a> {
+        static SETTINGS: std::sync::LazyLock<Settings> = std::sync::LazyLock::new(settings);
+        Input { name, bytes, settings: &SETTINGS, depth: 0 }
+    }
+
+    /// All that a reader finds in a file of many documents; what is the file itself has no name.
+    pub(super) fn many(
+        read: fn(&Input<'_>, &mut Emit<'_>) -> Result<(), Unreadable>,
+        input: &Input<'_>,
+    ) -> Vec<(String, Result<Document, String>)> {
+        let mut found = Vec::new();
+        read(input, &mut |name, document| {
+            found.push((name.unwrap_or_default().to_owned(), document.map_err(|error| error.to_string())));
+        })
+        .unwrap();
+        found
+    }
+
     fn extracted(name: &str, content: &[u8]) -> Part {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -258,8 +349,7 @@ mod tests {
             path,
         };
         let mut parts = Vec::new();
-        let settings = Settings { max_file_bytes: 1_000, max_expanded_bytes: 10_000 };
-        read(&source, &settings, &mut |part| parts.push(part));
+        read(&source, &settings(), &mut |part| parts.push(part));
         assert_eq!(parts.len(), 1);
         parts.remove(0)
     }
@@ -283,6 +373,8 @@ mod tests {
             extracted("a.txt", &[b'a'; 1_001]).unwrap_err().reason,
             "has 1001 bytes, more than `ingest.max_file_bytes` = 1000"
         );
-        assert!(extracted("a.txt", b"\xFF").unwrap_err().reason.starts_with("is not UTF-8 text"));
+        assert!(
+            extracted("a.txt", b"ab\0c").unwrap_err().reason.starts_with("is not text: it holds a NUL byte")
+        );
     }
 }

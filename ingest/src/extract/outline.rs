@@ -1,6 +1,8 @@
 //! Assembles sections of light Markdown from headings, paragraphs, lists, tables and code in reading order.
 //! Knows no file format: readers of formats tell it what they see. Nesting costs no stack and no quadratic time.
 
+use serde_json::{Map, Value};
+
 use crate::extract::Section;
 
 /// Lists deeper than this are indented like this: deeper is noise, or an attack.
@@ -15,6 +17,8 @@ pub(super) struct Outline {
     /// Open headings with their levels, outermost first.
     headings: Vec<(u8, String)>,
     title: Option<String>,
+    /// Fields that following sections carry.
+    metadata: Map<String, Value>,
     body: String,
     /// Text of the block being read.
     line: String,
@@ -81,12 +85,37 @@ impl Outline {
         }
     }
 
+    /// Says where following text stands, such as its page. Text of different places is never in one section.
+    pub(super) fn place(&mut self, field: &str, value: impl Into<Value>) {
+        let value = value.into();
+        if self.metadata.get(field) != Some(&value) {
+            self.forget(field);
+            self.metadata.insert(field.to_owned(), value);
+        }
+    }
+
+    /// Says no longer where following text stands.
+    pub(super) fn forget(&mut self, field: &str) {
+        self.end_block();
+        if !self.body.is_empty() {
+            self.end_section();
+        }
+        self.metadata.remove(field);
+    }
+
     /// Begins a heading; level 1 is the outermost. Within a table it is text like any other.
     pub(super) fn start_heading(&mut self, level: u8) {
         self.end_block();
         if self.table.is_none() {
             self.block = Block::Heading(level);
         }
+    }
+
+    /// Ends all headings: what follows stands under none of them.
+    pub(super) fn end_headings(&mut self) {
+        self.end_block();
+        self.end_section();
+        self.headings.clear();
     }
 
     /// Begins text that is kept as it is. Within a table it is text like any other.
@@ -212,9 +241,12 @@ impl Outline {
 
     fn end_heading(&mut self, level: u8) {
         let text = std::mem::take(&mut self.line);
-        let text: String = text.trim().chars().take(LONGEST_HEADING).collect();
+        let text = text.trim().to_owned();
         if text.is_empty() {
             return;
+        }
+        if text.chars().count() > LONGEST_HEADING {
+            return self.push_block(&text, false);
         }
         self.end_section();
         while self.headings.last().is_some_and(|(open, _)| *open >= level) {
@@ -253,9 +285,13 @@ impl Outline {
 
     fn end_section(&mut self) {
         let text = std::mem::take(&mut self.body);
-        let heading_path = self.headings.iter().map(|(_, heading)| heading.clone()).collect();
-        self.sections.push(Section { heading_path, text, ..Section::default() });
+        let heading_path: Vec<String> = self.headings.iter().map(|(_, heading)| heading.clone()).collect();
+        let is_known = self.sections.last().is_some_and(|last| last.heading_path == heading_path);
         self.last_was_item = false;
+        if text.is_empty() && is_known {
+            return;
+        }
+        self.sections.push(Section { heading_path, text, metadata: self.metadata.clone() });
     }
 }
 
@@ -370,6 +406,30 @@ mod tests {
             outline.finish("")[0].text,
             "3. three\n  - inner\n4. four\n\n| a | b |\n| --- | --- |\n| 1 | 2\\|3 |\n\n```rust\nfn f() {\n    g();\n}\n```"
         );
+    }
+
+    #[test]
+    fn text_of_different_places_is_in_different_sections_under_the_same_heading() {
+        let mut outline = Outline::default();
+        outline.place("page", 1);
+        heading(&mut outline, 2, "Use");
+        outline.place("page", 2);
+        outline.text("one");
+        outline.place("page", 3);
+        outline.text("two");
+        let sections = outline.finish("");
+        let places: Vec<_> =
+            sections.iter().map(|s| (s.metadata["page"].as_u64(), s.text.as_str())).collect();
+        assert_eq!(places, [(Some(2), "one"), (Some(3), "two")]);
+        assert!(sections.iter().all(|section| section.heading_path == ["Use"]));
+    }
+
+    #[test]
+    fn a_heading_that_is_too_long_is_text() {
+        let mut outline = Outline::default();
+        heading(&mut outline, 1, &"long ".repeat(50));
+        assert_eq!(outline.title(), None);
+        assert_eq!(outline.finish("")[0].text, "long ".repeat(50).trim());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::extract::{Document, Input, Section, Unreadable, decode};
 /// The text as one section.
 pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
     let text = decode::text(input.bytes)?;
-    let text = text.trim();
-    let section = Section { text: text.replace("\r\n", "\n"), ..Section::default() };
-    let sections = if text.is_empty() { Vec::new() } else { vec![section] };
-    Ok(Document { sections, ..Document::default() })
+    let mut document = Document::default();
+    text.note_encoding(&mut document.metadata);
+    document.sections.push(Section { text: (*text).to_owned(), ..Section::default() });
+    Ok(document)
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
+use ignore::overrides::{Override, OverrideBuilder};
 use lectern_schema::identifiers::DocumentId;
 
 use crate::extract::format::Format;
 use crate::extract::{Skipped, Source};
+use crate::gather::Spool;
 
 /// What stands below the given paths.
 #[derive(Debug, Default)]
@@ -19,7 +21,12 @@ pub struct Sources {
     pub skipped: Vec<Skipped>,
     /// Files of formats that are not supported, counted by extension.
     pub unsupported: BTreeMap<String, u64>,
+    /// Keeps the files that were made for documents which were none.
+    pub spool: Option<Spool>,
 }
+
+/// File that tells, in each folder, which files below it are no documents.
+const IGNORE_FILE: &str = ".lecternignore";
 
 /// Why nothing can be ingested from the given paths.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +58,9 @@ pub enum BadSource {
         /// The other file.
         second: PathBuf,
     },
+    /// A pattern of files to leave out is none.
+    #[error("`ingest.ignore` has a pattern that cannot be read")]
+    Ignore(#[source] ignore::Error),
     /// No document at all.
     #[error("nothing to ingest in {}{}: supported are {}", shown(.paths), also(.unsupported), Format::extensions())]
     Nothing {
@@ -74,19 +84,24 @@ fn also(unsupported: &BTreeMap<String, u64>) -> String {
     format!(" (only {})", counts.join(", "))
 }
 
-/// Finds all documents below `paths`. Blocks while it walks the folders.
-pub fn find(paths: &[PathBuf]) -> Result<Sources, BadSource> {
+/// Finds all documents below `paths` but for those that fit a pattern of `ignore`. Blocks while it walks the folders.
+pub fn find(paths: &[PathBuf], ignore: &[String]) -> Result<Sources, BadSource> {
     let roots = canonical_roots(paths)?;
     let mut found = Sources::default();
     for root in &roots {
-        found.walk(root);
-    }
-    found.documents.sort_by(|a, b| a.document_id.cmp(&b.document_id));
-    refuse_collisions(&found.documents)?;
-    if found.documents.is_empty() && found.skipped.is_empty() {
-        return Err(BadSource::Nothing { paths: paths.to_vec(), unsupported: found.unsupported });
+        found.walk(root, ignored(root, ignore).map_err(BadSource::Ignore)?);
     }
     Ok(found)
+}
+
+/// The patterns as rules for what lies below `root`, written as in `.gitignore`.
+pub fn ignored(root: &Path, patterns: &[String]) -> Result<Override, ignore::Error> {
+    let mut rules = OverrideBuilder::new(root);
+    for pattern in patterns {
+        // Among overrides, the ones that begin so leave files out, and all others leave out what does not fit them.
+        rules.add(&format!("!{pattern}"))?;
+    }
+    rules.build()
 }
 
 fn canonical_roots(paths: &[PathBuf]) -> Result<Vec<PathBuf>, BadSource> {
@@ -121,8 +136,20 @@ fn refuse_collisions(documents: &[Source]) -> Result<(), BadSource> {
 }
 
 impl Sources {
-    fn walk(&mut self, root: &Path) {
+    /// Puts the documents in order, and refuses what cannot be ingested as it is. `paths` are named when there is nothing.
+    pub fn settled(mut self, paths: &[PathBuf]) -> Result<Self, BadSource> {
+        self.documents.sort_by(|a, b| a.document_id.cmp(&b.document_id));
+        refuse_collisions(&self.documents)?;
+        if self.documents.is_empty() && self.skipped.is_empty() {
+            return Err(BadSource::Nothing { paths: paths.to_vec(), unsupported: self.unsupported });
+        }
+        Ok(self)
+    }
+
+    fn walk(&mut self, root: &Path, ignored: Override) {
         let walk = WalkBuilder::new(root)
+            .add_custom_ignore_filename(IGNORE_FILE)
+            .overrides(ignored)
             // What a repository ignores is ignored without it, too, but rules above the folder do not reach into it.
             .require_git(false)
             .parents(false)
@@ -184,6 +211,10 @@ fn extension(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    fn find(paths: &[PathBuf]) -> Result<Sources, BadSource> {
+        super::find(paths, &[])?.settled(paths)
+    }
+
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for file in files {
@@ -200,10 +231,10 @@ mod tests {
 
     #[test]
     fn documents_are_named_by_folder_and_path_and_ordered() {
-        let folder = folder(&["docs/b.md", "docs/a/z.HTML", "docs/a/c.txt", "docs/x.pdf", "docs/Makefile"]);
+        let folder = folder(&["docs/b.md", "docs/a/z.HTML", "docs/a/c.txt", "docs/x.bin", "docs/Makefile"]);
         let found = find(&[folder.path().join("docs")]).unwrap();
         assert_eq!(ids(&found), ["docs/a/c.txt", "docs/a/z.HTML", "docs/b.md"]);
-        assert_eq!(Vec::from_iter(found.unsupported), [(".pdf".into(), 1), ("without extension".into(), 1)]);
+        assert_eq!(Vec::from_iter(found.unsupported), [(".bin".into(), 1), ("without extension".into(), 1)]);
     }
 
     #[test]
@@ -219,6 +250,15 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), folder.path().join("docs/loop")).unwrap();
         std::os::unix::fs::symlink("a.md", folder.path().join("docs/link.md")).unwrap();
         assert_eq!(ids(&find(&[folder.path().join("docs")]).unwrap()), ["docs/a.md", "docs/link.md"]);
+    }
+
+    #[test]
+    fn files_that_the_user_leaves_out_are_left_out() {
+        let folder = folder(&["docs/a.md", "docs/b.md", "docs/old/c.md", "docs/deep/old/d.md", "docs/e.txt"]);
+        std::fs::write(folder.path().join("docs/.lecternignore"), "/b.md\n").unwrap();
+        let ignore = ["old/".to_owned(), "*.txt".to_owned()];
+        let found = super::find(&[folder.path().join("docs")], &ignore).unwrap();
+        assert_eq!(ids(&found), ["docs/a.md"]);
     }
 
     #[test]

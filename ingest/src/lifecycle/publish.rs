@@ -1,13 +1,15 @@
 //! Moves an alias forward, to a generation that is whole and that the gates let through.
 //! Never moves it back, and never past somebody else's move.
 
-use lectern_schema::generation::Counts;
+use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::GenerationId;
 
-use crate::lifecycle::gate::{self, Measured, Percent, Verdict};
+use crate::lifecycle::gate::counts::{self, Measured};
+use crate::lifecycle::gate::{Percent, Verdict};
 use crate::lifecycle::lease::Lease;
 use crate::lifecycle::shelf::{Condition, Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError, PROGRAM, moved};
+use crate::registry::examinations::Examination;
 use crate::registry::publications::{Publication, PublicationKind};
 
 /// An operator's reason for overruling a gate: not empty.
@@ -32,13 +34,40 @@ impl Reason {
     }
 }
 
+/// A whole generation, and what it would replace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contest {
+    /// Manifest of the generation.
+    pub candidate: Manifest,
+    /// What is live.
+    pub live: Option<GenerationId>,
+    /// Manifest of what is live, `None` when nothing is, or nothing whole.
+    pub live_manifest: Option<Manifest>,
+}
+
+impl Contest {
+    /// Whether publishing will not get as far as asking the gates: the candidate is live, or older than what is.
+    pub fn is_moot(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| self.candidate.generation <= *live)
+    }
+}
+
+/// What the gates said that look into the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Examined {
+    /// What the generation was compared with.
+    pub live: Option<GenerationId>,
+    /// What they said.
+    pub verdicts: Vec<Verdict>,
+}
+
 /// On what terms a generation may go live.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
-    /// Smallest share of the live generation's chunks.
+    /// Smallest share that must be left of the live generation.
     pub smallest: Percent,
-    /// What gates outside of this module said already.
-    pub verdicts: Vec<Verdict>,
+    /// What was found in the store beforehand. It holds only as long as the same generation is live.
+    pub examined: Option<Examined>,
     /// Why a refusal is overruled.
     pub force: Option<Reason>,
 }
@@ -60,15 +89,50 @@ pub enum Published {
 }
 
 impl Lifecycle {
-    /// What the gates say about a generation, compared with the live one. Changes nothing.
+    /// A whole generation beside the one that it would replace.
+    pub async fn contest(&self, generation: &GenerationId) -> Result<Contest, LifecycleError> {
+        let listing = self.list(generation.alias()).await?;
+        let (listed, _) = whole(&listing, generation)?;
+        let unknown = || LifecycleError::Incomplete(generation.clone());
+        Ok(Contest {
+            candidate: listed.manifest().cloned().ok_or_else(unknown)?,
+            live_manifest: listing
+                .live()
+                .filter(|live| live.is_complete())
+                .and_then(Listed::manifest)
+                .cloned(),
+            live: listing.live,
+        })
+    }
+
+    /// What the gates say about a generation, compared with the live one. Moves nothing; what they say is recorded.
     pub async fn gate(
         &self,
         generation: &GenerationId,
-        smallest: Percent,
+        terms: &Terms,
     ) -> Result<Vec<Verdict>, LifecycleError> {
         let listing = self.list(generation.alias()).await?;
-        let candidate = whole(&listing, generation)?;
-        Ok(judge(&listing, candidate, smallest))
+        let verdicts = judge(&listing, whole(&listing, generation)?, terms);
+        self.record(&listing, generation, &verdicts, None).await?;
+        Ok(verdicts)
+    }
+
+    async fn record(
+        &self,
+        listing: &Shelf,
+        generation: &GenerationId,
+        verdicts: &[Verdict],
+        forced: Option<&Reason>,
+    ) -> Result<(), LifecycleError> {
+        let examination = Examination {
+            generation: generation.clone(),
+            live: listing.live.clone(),
+            at: self.registry.now().await?,
+            program: PROGRAM.to_owned(),
+            forced: forced.map(|reason| reason.as_str().to_owned()),
+            verdicts: verdicts.to_vec(),
+        };
+        Ok(self.registry.record_examination(&examination).await?)
     }
 
     /// Points the generation's alias at it. One publisher at a time; of two that began at once, the second is told that
@@ -78,7 +142,10 @@ impl Lifecycle {
         generation: &GenerationId,
         terms: &Terms,
     ) -> Result<Published, LifecycleError> {
-        let expected = self.store.live(generation.alias()).await?;
+        let expected = match &terms.examined {
+            Some(examined) => examined.live.clone(),
+            None => self.store.live(generation.alias()).await?,
+        };
         let lease = self.reserve_alias(generation.alias()).await?;
         let published = self.publish_alone(&lease, expected.as_ref(), generation, terms).await;
         lease.release().await;
@@ -109,9 +176,11 @@ impl Lifecycle {
                 live: Box::new(live),
             });
         }
-        let mut verdicts = judge(&listing, candidate, terms.smallest);
-        verdicts.extend(terms.verdicts.iter().cloned());
-        let forced = pass(generation, &verdicts, terms.force.as_ref())?;
+        let verdicts = judge(&listing, candidate, terms);
+        let passed = pass(generation, &verdicts, terms.force.as_ref());
+        let reason = passed.as_ref().ok().copied().flatten();
+        self.record(&listing, generation, &verdicts, reason).await?;
+        let forced = passed?;
         let publication = Publication {
             kind: PublicationKind::Publish,
             from: listing.live.clone(),
@@ -171,13 +240,15 @@ pub(super) fn whole<'a>(
     }
 }
 
-fn judge(shelf: &Shelf, (listed, counts): (&Listed, Counts), smallest: Percent) -> Vec<Verdict> {
+fn judge(shelf: &Shelf, (listed, counts): (&Listed, Counts), terms: &Terms) -> Vec<Verdict> {
     let measured = Measured {
         candidate: counts,
         recorded: listed.record.as_ref().and_then(|record| record.counts),
         live: shelf.live().and_then(Listed::counts),
     };
-    gate::counts(&measured, smallest)
+    let mut verdicts = counts::counts(&measured, terms.smallest);
+    verdicts.extend(terms.examined.iter().flat_map(|examined| examined.verdicts.iter().cloned()));
+    verdicts
 }
 
 /// Lets a generation pass when no gate refuses it, or when all that refuse can be overruled and a reason is given:

@@ -10,6 +10,7 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 
 use crate::lifecycle::{LifecycleError, process};
 use crate::registry::Registry;
+use crate::registry::examinations::Examination;
 use crate::registry::generations::{GenerationRecord, GenerationState};
 use crate::registry::leases::LeaseName;
 use crate::store::{Stored, WriteStore};
@@ -38,6 +39,8 @@ pub struct Listed {
     pub record: Option<GenerationRecord>,
     /// Who builds or deletes it now, and is not known to have died.
     pub holder: Option<String>,
+    /// What the gates said of it last, `None` when they were not asked.
+    pub examination: Option<Examination>,
 }
 
 /// What the store says of a generation.
@@ -124,10 +127,12 @@ impl Shelf {
         let live = store.live(alias).await?;
         let stored = store.generations(alias).await?;
         let records = registry.generations(alias).await?;
+        let mut examinations = registry.last_examinations(alias).await?;
         let read_at = registry.now().await?;
         let mut generations = merge(stored, records, live.as_ref());
         for listed in &mut generations {
             let name = LeaseName::of_generation(&listed.generation);
+            listed.examination = examinations.remove(&listed.generation);
             let holding = registry.lease_holder(&name, read_at).await?;
             let living = holding.filter(|holding| !holding.process.as_deref().is_some_and(process::has_died));
             listed.holder = living.map(|holding| holding.holder);
@@ -166,6 +171,7 @@ fn merge(stored: Vec<Stored>, records: Vec<GenerationRecord>, live: Option<&Gene
         condition: Condition::Missing,
         record,
         holder: None,
+        examination: None,
     };
     let mut merged: BTreeMap<GenerationId, Listed> = records
         .into_iter()

@@ -97,7 +97,7 @@ impl Vectors {
             .collect();
         let mut computed = stream::iter(calls)
             .map(|call| self.remembered(call))
-            .buffer_unordered(self.embedder.width().saturating_add(1));
+            .buffer_unordered(self.embedder.width().get().saturating_add(1));
         while let Some(call) = computed.try_next().await? {
             vectors.extend(call);
         }
@@ -137,7 +137,7 @@ impl Vectors {
     }
 
     /// Tries again what is worth it, ever more slowly, until the batch's time is up.
-    async fn patiently(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, BuildError> {
+    pub(crate) async fn patiently(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, BuildError> {
         let deadline = Deadline::after(Instant::now(), self.patience);
         let mut pause = FIRST_PAUSE;
         loop {

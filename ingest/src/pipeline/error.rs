@@ -3,7 +3,6 @@
 use lectern_models::error::ModelError;
 use lectern_schema::embedding::BadVector;
 
-use crate::extract::source::BadSource;
 use crate::lifecycle::LifecycleError;
 use crate::reading::CannotStart;
 use crate::registry::error::RegistryError;
@@ -12,9 +11,6 @@ use crate::store::StoreError;
 /// Why a build, or the planning of one, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// There is nothing that could be ingested.
-    #[error(transparent)]
-    Source(#[from] BadSource),
     /// All documents were skipped.
     #[error("none of the {0} documents could be read: see the reasons above")]
     NothingReadable(usize),

@@ -64,6 +64,8 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lectern_schema::chunk::ChunkPayload;
+    use lectern_schema::identifiers::{ChunkId, TenantId};
 
     fn id(text: &str) -> DocumentId {
         DocumentId::parse(text).unwrap()
@@ -76,6 +78,38 @@ mod tests {
             content_hash: Some(ContentHash::of(&[content])),
             state: DocumentState::Ingested { chunks: 1 },
         }
+    }
+
+    fn chunk() -> Chunk {
+        let content_hash = ContentHash::of(&["text"]);
+        let payload = ChunkPayload {
+            document_id: id("a"),
+            uri: "a".into(),
+            title: "A".into(),
+            heading_path: Vec::new(),
+            text: "text".into(),
+            position: 0,
+            tokens: 1,
+            content_hash: content_hash.clone(),
+            tenant: TenantId::public(),
+            metadata: serde_json::Map::new(),
+        };
+        Chunk { id: ChunkId::derive(&id("a"), 0, &content_hash), embedded: "text".into(), payload }
+    }
+
+    fn content_of(chunk: &Chunk) -> ContentHash {
+        let mut content = Content::default();
+        content.add(chunk);
+        content.hash()
+    }
+
+    #[test]
+    fn a_document_that_changes_its_owner_or_place_is_changed() {
+        let (mut owned, mut moved) = (chunk(), chunk());
+        owned.payload.tenant = TenantId::parse("acme").unwrap();
+        moved.payload.uri = "b".into();
+        assert_ne!(content_of(&chunk()), content_of(&owned));
+        assert_ne!(content_of(&chunk()), content_of(&moved));
     }
 
     #[test]

@@ -291,3 +291,60 @@ impl Seen {
         self.names.insert(self.hasher.hash_one(document))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> DocumentId {
+        DocumentId::parse(name).unwrap()
+    }
+
+    fn end(name: &str) -> Piece {
+        let state = DocumentState::Ingested { chunks: 0 };
+        Piece::End(DocumentRecord { document_id: id(name), uri: name.into(), content_hash: None, state })
+    }
+
+    fn unread(name: &str, reason: &str) -> Piece {
+        Piece::Unread(Unread { document_id: id(name), uri: name.into(), reason: reason.into() })
+    }
+
+    /// The names of the documents that are recorded, what is only reported, and whether the source is whole.
+    async fn gathered(pieces: Vec<Piece>) -> (Vec<String>, Vec<Skipped>, bool) {
+        let (sender, receiver) = mpsc::channel(pieces.len());
+        for piece in pieces {
+            sender.try_send(piece).ok().unwrap();
+        }
+        drop(sender);
+        let progress = Progress::default();
+        let (batches, mut sent) = mpsc::channel(1);
+        let mut gathered = Gathered::new(&progress, batches);
+        let is_whole = gathered.source(receiver).await.unwrap();
+        gathered.finish().await.unwrap();
+        let batch = sent.recv().await.unwrap();
+        let recorded = batch.documents.iter().map(|record| record.document_id.to_string()).collect();
+        (recorded, batch.skipped, is_whole)
+    }
+
+    #[tokio::test]
+    async fn a_second_document_of_the_same_name_is_reported_and_not_recorded() {
+        let through = Piece::Through(Duration::ZERO);
+        let pieces = vec![Piece::Begin(id("a#1")), end("a#1"), Piece::Begin(id("a#1")), end("a#1"), through];
+        let expected = (vec!["a#1".to_owned()], vec![Skipped::new("a#1", DUPLICATE)], true);
+        assert_eq!(gathered(pieces).await, expected);
+    }
+
+    #[tokio::test]
+    async fn what_went_wrong_after_a_document_does_not_displace_its_record() {
+        let through = Piece::Through(Duration::ZERO);
+        let pieces = vec![Piece::Begin(id("a")), end("a"), unread("a", "took too long"), through];
+        let expected = (vec!["a".to_owned()], vec![Skipped::new("a", "took too long")], true);
+        assert_eq!(gathered(pieces).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_source_whose_reader_is_gone_is_not_whole() {
+        let (recorded, _, is_whole) = gathered(vec![unread("a", "is empty")]).await;
+        assert_eq!((recorded, is_whole), (vec!["a".to_owned()], false));
+    }
+}

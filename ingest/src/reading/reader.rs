@@ -82,7 +82,7 @@ impl DocumentReader {
             left -= 1;
             match Process::start(&self.program, self.limits) {
                 Err(error) if left > 0 => {
-                    tracing::warn!(error = %in_one_line(&error), "reader is started again")
+                    tracing::warn!(error = %in_one_line(&error), "reader is started again");
                 }
                 ended => return ended,
             }

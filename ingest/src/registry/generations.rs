@@ -170,10 +170,15 @@ impl Registry {
         self.set_state(generation, GenerationState::Failed).await
     }
 
-    /// Remembers that a generation is no longer in the store, and forgets what was in it.
+    /// Remembers that a generation is no longer in the store, and forgets what was in it and what was measured of it.
     pub async fn delete_generation(&self, generation: &GenerationId) -> Result<(), RegistryError> {
-        const EMPTY: &str = "DELETE FROM generation_documents WHERE generation = $1";
-        self.bounded(sqlx::query(EMPTY).bind(generation.as_str()).execute(&self.pool)).await?;
+        const FORGET: [&str; 2] = [
+            "DELETE FROM generation_documents WHERE generation = $1",
+            "DELETE FROM measurements WHERE generation = $1",
+        ];
+        for forget in FORGET {
+            self.bounded(sqlx::query(forget).bind(generation.as_str()).execute(&self.pool)).await?;
+        }
         self.set_state(generation, GenerationState::Deleted).await
     }
 

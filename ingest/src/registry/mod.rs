@@ -1,5 +1,5 @@
-//! What the ingest remembers between commands, in SQLite or PostgreSQL: runs, documents, generations, publications,
-//! cached embeddings, leases.
+//! What the ingest remembers between commands, in SQLite or PostgreSQL: runs, documents, generations, what the gates
+//! said of them, publications, cached embeddings, leases.
 //! Never says which generation is live: the vector store's alias alone does.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use crate::registry::error::RegistryError;
 pub mod documents;
 pub mod embeddings;
 pub mod error;
+pub mod examinations;
 pub mod generations;
 pub mod leases;
 pub mod publications;

@@ -105,7 +105,8 @@ impl Registry {
         names.iter().map(|name| self.read("an erased document's name", DocumentId::parse(name))).collect()
     }
 
-    /// Remembers a generation that was derived from another one: it holds what that held, and was live when that was.
+    /// Remembers a generation that was derived from another one: it holds what that held, was live when that was, and
+    /// what was measured of that one stands for it.
     pub async fn derive_generation(&self, from: &GenerationId, to: &Manifest) -> Result<(), RegistryError> {
         const DERIVE: &str = "
             INSERT INTO generations
@@ -116,10 +117,14 @@ impl Registry {
             FROM generations WHERE generation = $1
             ON CONFLICT (generation) DO UPDATE
             SET state = 'complete', documents = excluded.documents, chunks = excluded.chunks";
-        const COPY: &str = "
-            INSERT INTO generation_documents (generation, document_id, content_hash, chunks)
+        const COPY: [&str; 2] = [
+            "INSERT INTO generation_documents (generation, document_id, content_hash, chunks)
             SELECT $2, document_id, content_hash, chunks FROM generation_documents WHERE generation = $1
-            ON CONFLICT (generation, document_id) DO NOTHING";
+            ON CONFLICT (generation, document_id) DO NOTHING",
+            "INSERT INTO measurements (generation, measured_at, measured)
+            SELECT $2, measured_at, measured FROM measurements WHERE generation = $1
+            ON CONFLICT (generation) DO NOTHING",
+        ];
         let counts = to.counts().unwrap_or_default();
         self.bounded(async {
             let mut transaction = self.begin().await?;
@@ -131,11 +136,10 @@ impl Registry {
                 .bind(to.written_at.as_millisecond())
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query(COPY)
-                .bind(from.as_str())
-                .bind(to.generation.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            for copy in COPY {
+                let copying = sqlx::query(copy).bind(from.as_str()).bind(to.generation.as_str());
+                copying.execute(&mut *transaction).await?;
+            }
             transaction.commit().await
         })
         .await

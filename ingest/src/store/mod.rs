@@ -14,8 +14,10 @@ use lectern_search::config::{BadStore, StoreKind, StoreSection};
 
 use crate::store::embedded::EmbeddedStore;
 use crate::store::qdrant::QdrantStore;
+use crate::store::qdrant::settings::QdrantSection;
 
 pub mod embedded;
+mod lack;
 pub mod qdrant;
 
 /// A chunk with its vectors, ready to be written.
@@ -38,6 +40,19 @@ pub struct Stored {
     pub generation: GenerationId,
     /// Its manifest; `None` when it has none that can be read (torn or foreign).
     pub manifest: Option<Manifest>,
+}
+
+/// How far the vector index of a generation is, as the engine reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexState {
+    /// Points in the collection.
+    pub points: u64,
+    /// Vectors in an index, dense and sparse ones together.
+    pub indexed: u64,
+    /// Segments that points are in.
+    pub segments: u64,
+    /// What is left to do, `None` when nothing is.
+    pub unfinished: Option<String>,
 }
 
 /// A store that can be written.
@@ -84,6 +99,9 @@ pub trait WriteStore: Debug + Send + Sync {
         manifest: &'a Manifest,
         counts: Counts,
     ) -> BoxFuture<'a, Result<Manifest, StoreError>>;
+
+    /// How far the index of a whole generation is. Does not wait for it.
+    fn index<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<IndexState, StoreError>>;
 
     /// All generations of `alias`, whole or not, oldest first.
     fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>>;
@@ -207,11 +225,11 @@ impl StoreError {
     }
 }
 
-/// The store that the configuration names. Needs no store to be there yet.
-pub fn connect(section: &StoreSection) -> Result<Arc<dyn WriteStore>, BadStore> {
+/// The store that the configuration names; `qdrant` says how generations are laid out there. Needs no store to be there yet.
+pub fn connect(section: &StoreSection, qdrant: &QdrantSection) -> Result<Arc<dyn WriteStore>, BadStore> {
     Ok(match section.kind {
         StoreKind::Embedded => Arc::new(EmbeddedStore::new(&section.path)),
-        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section)?),
+        StoreKind::Qdrant => Arc::new(QdrantStore::connect(section, qdrant)?),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Calls to endpoints: one pooled client, every wait bounded by the call's deadline, every body by a size.
 //! Never retries, never follows a redirect, never takes settings from the environment.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use thread_local::ThreadLocal;
 use url::Url;
 
 use crate::error::{ModelError, SetupError};
@@ -21,10 +23,12 @@ use crate::rejection::{Rejection, RetryAfter};
 /// The wait to the millisecond, which the providers' own clients honour beside the standard header.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// The pool of connections that all endpoints share. Built once by the composition root; clones are handles.
+/// The pools of connections that all endpoints share: one per thread, since a connection lives in the runtime that opened
+/// it, and replies that cross threads cost more than the connections that are saved. Built once by the composition root;
+/// clones are handles.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: reqwest::Client,
+    clients: Arc<ThreadLocal<reqwest::Client>>,
 }
 
 impl Http {
@@ -33,14 +37,21 @@ impl Http {
 
     /// Prepares the client; opens no connection.
     pub fn new() -> Result<Self, SetupError> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(Self::CONNECT_WITHIN)
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent(concat!("lectern/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| SetupError::Tls(error.into()))?;
-        Ok(Self { client })
+        let http = Self { clients: Arc::default() };
+        http.client().map_err(|error| SetupError::Tls(error.into()))?;
+        Ok(http)
+    }
+
+    /// The client of this thread.
+    fn client(&self) -> reqwest::Result<&reqwest::Client> {
+        self.clients.get_or_try(|| {
+            reqwest::Client::builder()
+                .connect_timeout(Self::CONNECT_WITHIN)
+                .redirect(Policy::none())
+                .no_proxy()
+                .user_agent(concat!("lectern/", env!("CARGO_PKG_VERSION")))
+                .build()
+        })
     }
 }
 
@@ -140,7 +151,8 @@ impl Endpoint {
 
     /// Sends `body`; resolves when the provider has accepted it and begins to answer.
     pub(crate) async fn post(&self, body: &impl Serialize, deadline: Deadline) -> Result<Reply, ModelError> {
-        let request = self.http.client.post(self.url.clone()).headers(self.headers.clone()).json(body);
+        let client = self.http.client().map_err(|error| ModelError::unavailable(&self.model, error))?;
+        let request = client.post(self.url.clone()).headers(self.headers.clone()).json(body);
         let sent = until(deadline, request.send()).await.ok_or_else(|| ModelError::late(&self.model))?;
         let response = sent.map_err(|error| transport_failure(&self.model, error))?;
         let reply = Reply { response, model: self.model.clone(), deadline, silence: None };

@@ -10,13 +10,14 @@ use lectern_resilience::deadline::Deadline;
 use lectern_resilience::upstream::Snapshot;
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
-use lectern_schema::identifiers::{AliasName, GenerationId};
+use lectern_schema::identifiers::{AliasName, ChunkId, GenerationId};
 
 use crate::config::{BadStore, StoreKind, StoreSection};
 use crate::embedded::EmbeddedStore;
 use crate::error::{OpenError, SearchError};
 use crate::qdrant::QdrantStore;
 use crate::query::{Hit, Query};
+use crate::stored::{Page, StoredChunk};
 
 pub mod bm25;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod filter;
 pub mod manifest;
 pub mod qdrant;
 pub mod query;
+pub mod stored;
 
 /// A store that can be read.
 pub trait Search: Debug + Send + Sync {
@@ -64,6 +66,16 @@ pub trait Collection: Debug + Send + Sync {
 
     /// Number of chunks that the store itself counts.
     fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>>;
+
+    /// A page of all chunks, from the one with this id on, or from the first.
+    fn page(&self, from: Option<ChunkId>, deadline: Deadline) -> BoxFuture<'_, Result<Page, SearchError>>;
+
+    /// These chunks as they are stored, as far as they are there, in any order.
+    fn chunks<'a>(
+        &'a self,
+        ids: &'a [ChunkId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<StoredChunk>, SearchError>>;
 }
 
 /// The store that the configuration names. Needs no store to be there yet: what is down now may be up for the first request.

@@ -44,7 +44,7 @@ pub struct Config {
 
 impl Config {
     /// Sections that only `lectern-ingest` reads.
-    const FOREIGN: &[&str] = &["ingest"];
+    const FOREIGN: &[&str] = &["ingest", "gates"];
 
     /// Reads defaults, the file and the environment. Reports all faults together.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {

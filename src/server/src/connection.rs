@@ -12,6 +12,7 @@ use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use lectern_resilience::deadline::Deadline;
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,16 +21,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// other.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    socket: Arc<std::net::TcpStream>,
+    socket: Arc<TcpStream>,
 }
 
 impl Connection {
     /// Puts the handle of a new connection where its requests find it.
     pub fn remember(io: &dyn Any, data: &mut Extensions) {
         let socket = io.downcast_ref::<TcpStream>().map(|stream| stream.as_fd().try_clone_to_owned());
-        match socket {
+        match socket.map(|socket| TcpStream::from_std(socket?.into())) {
             Some(Ok(socket)) => {
-                data.insert(Self { socket: Arc::new(socket.into()) });
+                data.insert(Self { socket: Arc::new(socket) });
             }
             // The system is out of file descriptors: the request is served, unwatched.
             Some(Err(error)) => tracing::warn!(%error, "connection not watched"),
@@ -65,17 +66,16 @@ impl Connection {
             if answered.run_until_cancelled(late).await.is_some() {
                 tracing::info!("slow reader hung up on");
                 // It fails only when the connection has ended already.
-                let _ = connection.socket.shutdown(Shutdown::Both);
+                let _ = SockRef::from(&*connection.socket).shutdown(Shutdown::Both);
             }
         });
         guard
     }
 
     async fn watch(&self) -> io::Result<()> {
-        let watched = TcpStream::from_std(self.socket.try_clone()?)?;
-        while !watched.ready(Interest::READABLE).await?.is_read_closed() {
-            // The next request is there already, which is no reason to stop this one: wait for what comes after it.
-            let _ = watched.try_io::<()>(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+        while !self.socket.ready(Interest::READABLE).await?.is_read_closed() {
+            // This request, or the next one, is there already, which is no reason to stop: wait for what comes after it.
+            let _ = self.socket.try_io::<()>(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
         }
         Ok(())
     }

@@ -123,7 +123,8 @@ pub enum Found {
 }
 
 impl Flights {
-    /// Runs work on `runtime`, whose end therefore is the server's, not a connection's.
+    /// Answers are made in the runtime of whoever begins them, where their calls are cheapest; what comes afterwards runs
+    /// on `runtime`, whose end is the server's.
     pub fn new(runtime: Handle) -> Self {
         Self { running: Mutex::default(), runtime, tasks: TaskTracker::new() }
     }
@@ -181,13 +182,10 @@ impl Flights {
         let (sink, flight, given_up) = Self::prepare(deadline);
         let (work, weak, flights) = (work(sink), Arc::downgrade(&flight), Arc::clone(self));
         running.insert(key.clone(), Weak::clone(&weak));
-        self.tasks.spawn_on(
-            async move {
-                given_up.run_until_cancelled(work).await;
-                flights.land(&key, &weak);
-            },
-            &self.runtime,
-        );
+        self.tasks.spawn(async move {
+            given_up.run_until_cancelled(work).await;
+            flights.land(&key, &weak);
+        });
         Subscription::to(flight)
     }
 
@@ -198,7 +196,7 @@ impl Flights {
     {
         let (sink, flight, given_up) = Self::prepare(deadline);
         let work = work(sink);
-        self.tasks.spawn_on(async move { given_up.run_until_cancelled(work).await }, &self.runtime);
+        self.tasks.spawn(async move { given_up.run_until_cancelled(work).await });
         Subscription::to(flight)
     }
 

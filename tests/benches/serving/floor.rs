@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::load::{Call, Cost, Target, measure};
+use crate::load::{CLIENTS, Call, Cost, Target, measure};
+
+/// The first turn that no other table has asked.
+const UNASKED: usize = 1_000_000;
 
 /// A kind of request as either server takes it.
 struct Pair {
@@ -12,7 +15,7 @@ struct Pair {
     requests: usize,
 }
 
-const PAIRS: [Pair; 3] = [
+const PAIRS: [Pair; 4] = [
     Pair {
         name: "search, dense",
         lectern: Call { path: "/v1/search", body: Some(search) },
@@ -23,6 +26,12 @@ const PAIRS: [Pair; 3] = [
         name: "ask, uncached",
         lectern: Call { path: "/v1/ask", body: Some(ask) },
         bare: Call { path: "/ask", body: Some(bare) },
+        requests: 3_000,
+    },
+    Pair {
+        name: "ask, uncached (loop: model streamed)",
+        lectern: Call { path: "/v1/ask", body: Some(ask) },
+        bare: Call { path: "/ask", body: Some(bare_streamed) },
         requests: 3_000,
     },
     Pair {
@@ -49,6 +58,10 @@ fn bare(turn: usize) -> Value {
     json!({ "text": format!("What about topic {turn} of the handbook?"), "limit": 5 })
 }
 
+fn bare_streamed(turn: usize) -> Value {
+    json!({ "text": format!("What about topic {turn} of the handbook?"), "limit": 5, "stream": true })
+}
+
 /// Prints the table.
 pub(crate) async fn compare(lectern: &Target, bare: &Target, scale: impl Fn(usize) -> usize) {
     println!(
@@ -59,8 +72,8 @@ pub(crate) async fn compare(lectern: &Target, bare: &Target, scale: impl Fn(usiz
         let slice = scale(pair.requests);
         let (mut ours, mut floor) = (Cost::default(), Cost::default());
         for round in 0..2 {
-            // Each turn once, so that no cache of anybody's helps.
-            let from = round * (slice + crate::load::CLIENTS);
+            // Each turn once, and none that was asked before, so that no cache of anybody's helps.
+            let from = UNASKED + round * (slice + CLIENTS);
             ours.add(measure(lectern, pair.lectern, from, slice).await);
             floor.add(measure(bare, pair.bare, from, slice).await);
         }

@@ -97,27 +97,44 @@ async fn costs(store: &str, target: &Target) {
     }
 }
 
+/// The tables; arguments choose among them: `cargo bench --workspace --bench serving -- floor`.
+const TABLES: [&str; 4] = ["costs", "floor", "streams", "swap"];
+
+fn wanted(table: &str) -> bool {
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|name| TABLES.contains(&name.as_str())).collect();
+    named.is_empty() || named.iter().any(|name| name == table)
+}
+
 async fn run() {
-    println!("| store | request | CPU s / 1,000 | requests / s | p50 ms | p99 ms | peak MiB |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
-    {
+    if wanted("costs") {
+        println!("| store | request | CPU s / 1,000 | requests / s | p50 ms | p99 ms | peak MiB |");
+        println!("| --- | --- | --- | --- | --- | --- | --- |");
         let (_world, server) = served(World::embedded().await).await;
         costs("embedded", &Target::new("Lectern", server.pid(), server.url())).await;
     }
     let (world, server) = served(World::remote().await).await;
     let lectern = Target::new("Lectern", server.pid(), server.url());
-    costs("qdrant protocol", &lectern).await;
+    if wanted("costs") {
+        costs("qdrant protocol", &lectern).await;
+    }
     let store = world.qdrant.as_ref().unwrap().url();
     let bare = BareLoop::start(&world.provider.url(), &store, "docs");
     let bare = (Target::new("bare loop", bare.pid(), bare.url()), bare);
-    floor::compare(&lectern, &bare.0, scaled).await;
-    let servers = [
-        Streamed { target: &lectern, path: "/v1/ask", body: streams::ours },
-        Streamed { target: &bare.0, path: "/ask", body: streams::bare },
-    ];
-    streams::overhead(&servers, &world.provider, scaled).await;
-    streams::many(&servers, &world.provider, scaled).await;
-    swap::under_load(&world, &lectern).await;
+    if wanted("floor") {
+        floor::compare(&lectern, &bare.0, scaled).await;
+    }
+    if wanted("streams") {
+        let servers = [
+            Streamed { target: &lectern, path: "/v1/ask", body: streams::ours },
+            Streamed { target: &bare.0, path: "/ask", body: streams::bare },
+        ];
+        streams::overhead(&servers, &world.provider, scaled).await;
+        streams::many(&servers, &world.provider, scaled).await;
+    }
+    if wanted("swap") {
+        swap::under_load(&world, &lectern).await;
+    }
 }
 
 fn main() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use lectern_ingest::store::qdrant::settings::QdrantSection;
 use lectern_ingest::store::{self, Point, StoreError, WriteStore};
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
@@ -85,7 +86,7 @@ impl Fixture {
 
     async fn new(write: &StoreSection, read: &StoreSection, alias: &str, home: Home) -> Self {
         Self {
-            write: store::connect(write).unwrap(),
+            write: store::connect(write, &QdrantSection::default()).unwrap(),
             read: lectern_search::connect(read, &RetrySection::default()).await.unwrap(),
             alias: AliasName::parse(alias).unwrap(),
             home,

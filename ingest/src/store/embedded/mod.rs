@@ -13,7 +13,7 @@ use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::embedded::layout::Layout;
 use lectern_search::embedded::lock::{FileLock, LockError};
 
-use super::{Point, StoreError, Stored, WriteStore};
+use super::{IndexState, Point, StoreError, Stored, WriteStore};
 use crate::store::embedded::build::Build;
 
 mod alias;
@@ -21,6 +21,7 @@ mod build;
 mod derive;
 mod fault;
 mod files;
+mod index;
 mod points;
 mod room;
 
@@ -171,6 +172,11 @@ impl WriteStore for EmbeddedStore {
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         let (store, manifest) = (self.clone(), manifest.clone());
         blocking("seal the generation", move || store.finish(&manifest, counts)).boxed()
+    }
+
+    fn index<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<IndexState, StoreError>> {
+        let (layout, generation) = (self.layout.clone(), generation.clone());
+        blocking("look at the index", move || index::state(&layout, &generation)).boxed()
     }
 
     fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {

@@ -2,43 +2,47 @@
 //! Never waits without a bound, and never moves an alias that somebody else has moved.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use lectern_schema::generation::{BuildState, Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::config::{BadStore, StoreSection};
 use qdrant_client::Qdrant;
-use qdrant_client::qdrant::{CreateAlias, DeleteCollection, GetCollectionInfoRequest, UpsertPoints};
+use qdrant_client::qdrant::{
+    CreateAlias, DeleteCollection, GetCollectionInfoRequest, PointStruct, UpsertPoints,
+};
 use secrecy::ExposeSecret as _;
 
-use super::{Point, StoreError, Stored, WriteStore};
+use super::{IndexState, Point, StoreError, Stored, WriteStore};
 use crate::store::qdrant::call::{Fault, bounded};
+use crate::store::qdrant::settings::QdrantSection;
 
 mod call;
 mod collection;
 mod documents;
 mod point;
 mod seal;
+pub mod settings;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound of any one call: building an index is not a call, and everything else that takes longer has failed.
 const CALL_TIMEOUT: Duration = Duration::from_mins(2);
-/// Points per call: about a megabyte at 384 dimensions, far below the 4 MiB that gRPC takes by default even at 3,072.
-const BATCH: usize = 128;
 
 /// A Qdrant server, for writing.
 #[derive(Clone)]
 pub struct QdrantStore {
     client: Arc<Qdrant>,
+    settings: QdrantSection,
 }
 
 impl QdrantStore {
     /// Prepares the client. Connects with the first call.
-    pub fn connect(section: &StoreSection) -> Result<Self, BadStore> {
+    pub fn connect(section: &StoreSection, settings: &QdrantSection) -> Result<Self, BadStore> {
         let url = section.url.as_ref().ok_or(BadStore::UrlMissing)?;
         let mut config = Qdrant::from_url(url.as_str())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -49,7 +53,7 @@ impl QdrantStore {
             config.set_api_key(key.expose_secret());
         }
         let client = config.build().map_err(|fault| BadStore::Url(Box::new(fault)))?;
-        Ok(Self { client: Arc::new(client) })
+        Ok(Self { client: Arc::new(client), settings: settings.clone() })
     }
 
     async fn begin(&self, manifest: &Manifest) -> Result<(), StoreError> {
@@ -66,11 +70,11 @@ impl QdrantStore {
         {
             return Err(StoreError::Taken(generation.clone()));
         }
-        let request = collection::creation(manifest)?;
+        let request = collection::creation(manifest, &self.settings)?;
         bounded(ACTION, Box::pin(self.client.create_collection(request)))
             .await
             .map_err(|fault| fault.of_generation(generation))?;
-        for request in collection::indexes(generation) {
+        for request in collection::indexes(generation, &self.settings) {
             bounded("index payload fields", self.client.create_field_index(request))
                 .await
                 .map_err(|fault| fault.of_generation(generation))?;
@@ -79,28 +83,37 @@ impl QdrantStore {
     }
 
     async fn write(&self, generation: &GenerationId, points: Vec<Point>) -> Result<(), StoreError> {
-        const ACTION: &str = "write chunks";
-        let mut points = points.into_iter();
-        loop {
-            let batch = points.by_ref().take(BATCH).map(point::stored).collect::<Result<Vec<_>, _>>()?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let request = UpsertPoints {
-                collection_name: generation.to_string(),
-                wait: Some(true),
-                points: batch,
-                ..UpsertPoints::default()
-            };
-            let response = bounded(ACTION, self.client.upsert_points(request))
-                .await
-                .map_err(|fault| fault.of_generation(generation))?;
-            point::written(&response)?;
-        }
+        let points = points.into_iter().map(point::stored).collect::<Result<Vec<_>, _>>()?;
+        let batches: Vec<Vec<_>> = chunked(points, self.settings.batch);
+        let calls = batches.into_iter().map(|batch| self.write_batch(generation, batch));
+        stream::iter(calls).buffer_unordered(self.settings.parallel.get()).try_collect().await
+    }
+
+    async fn write_batch(
+        &self,
+        generation: &GenerationId,
+        points: Vec<PointStruct>,
+    ) -> Result<(), StoreError> {
+        let request = UpsertPoints {
+            collection_name: generation.to_string(),
+            wait: Some(true),
+            points,
+            ..UpsertPoints::default()
+        };
+        let response = bounded("write chunks", self.client.upsert_points(request))
+            .await
+            .map_err(|fault| fault.of_generation(generation))?;
+        point::written(&response)
     }
 
     async fn finish(&self, manifest: &Manifest, counts: Counts) -> Result<Manifest, StoreError> {
         let generation = &manifest.generation;
+        if self.settings.defer_index {
+            let request = collection::graph_building(generation, &self.settings);
+            bounded("have the index built", Box::pin(self.client.update_collection(request)))
+                .await
+                .map_err(|fault| fault.of_generation(generation))?;
+        }
         seal::index_built(&self.client, generation).await?;
         seal::check_count(&self.client, generation, counts.chunks).await?;
         seal::mark(&self.client, manifest, counts).await
@@ -192,6 +205,13 @@ impl QdrantStore {
     }
 }
 
+/// The points in batches of at most `size`, in their order.
+fn chunked<T>(points: Vec<T>, size: NonZeroUsize) -> Vec<Vec<T>> {
+    let mut points = points.into_iter();
+    let batches = std::iter::repeat_with(|| points.by_ref().take(size.get()).collect::<Vec<T>>());
+    batches.take_while(|batch| !batch.is_empty()).collect()
+}
+
 impl std::fmt::Debug for QdrantStore {
     /// Leaves out the client, whose configuration holds the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -252,6 +272,10 @@ impl WriteStore for QdrantStore {
         counts: Counts,
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         self.finish(manifest, counts).boxed()
+    }
+
+    fn index<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<IndexState, StoreError>> {
+        seal::index_state(&self.client, generation).boxed()
     }
 
     fn generations<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Vec<Stored>, StoreError>> {

@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep};
 
 use super::call::bounded;
 use super::collection;
-use crate::store::StoreError;
+use crate::store::lack::Shape;
+use crate::store::{IndexState, StoreError};
 
 /// Longest wait for an index: 10 million vectors take a good part of an hour on one machine.
 const PATIENCE: Duration = Duration::from_hours(2);
@@ -30,15 +31,11 @@ pub(super) async fn index_built(client: &Qdrant, generation: &GenerationId) -> R
     let give_up = Instant::now() + PATIENCE;
     let mut at_rest = 0;
     while at_rest < LOOKS {
-        let request = GetCollectionInfoRequest { collection_name: generation.to_string() };
-        let response = bounded("describe the collection", client.collection_info(request))
-            .await
-            .map_err(|fault| fault.of_generation(generation))?;
-        let info = response.result.unwrap_or_default();
+        let info = described(client, generation).await?;
         if let Some(reason) = broken(&info) {
             return Err(StoreError::Refused { action: "build the index", source: reason.into() });
         }
-        at_rest = if rests(&info) { at_rest + 1 } else { 0 };
+        at_rest = if unrest(&info).is_none() { at_rest + 1 } else { 0 };
         if give_up <= Instant::now() {
             let reason = format!("the index was not built within {} s", PATIENCE.as_secs());
             return Err(StoreError::Unavailable(reason.into()));
@@ -48,6 +45,28 @@ pub(super) async fn index_built(client: &Qdrant, generation: &GenerationId) -> R
         }
     }
     Ok(())
+}
+
+/// How far the collection's index is now.
+pub(super) async fn index_state(
+    client: &Qdrant,
+    generation: &GenerationId,
+) -> Result<IndexState, StoreError> {
+    let info = described(client, generation).await?;
+    Ok(IndexState {
+        points: info.points_count.unwrap_or(0),
+        indexed: info.indexed_vectors_count.unwrap_or(0),
+        segments: info.segments_count,
+        unfinished: broken(&info).or_else(|| unrest(&info)),
+    })
+}
+
+async fn described(client: &Qdrant, generation: &GenerationId) -> Result<CollectionInfo, StoreError> {
+    let request = GetCollectionInfoRequest { collection_name: generation.to_string() };
+    let response = bounded("describe the collection", client.collection_info(request))
+        .await
+        .map_err(|fault| fault.of_generation(generation))?;
+    Ok(response.result.unwrap_or_default())
 }
 
 /// Compares Qdrant's own exact count with what was written.
@@ -106,27 +125,30 @@ fn broken(info: &CollectionInfo) -> Option<String> {
     }
 }
 
-/// Whether nothing is being written or optimised, and nothing large is left without an index.
-fn rests(info: &CollectionInfo) -> bool {
+/// What is being written or optimised, or left without an index although it is large; `None` at rest.
+fn unrest(info: &CollectionInfo) -> Option<String> {
     let queue = info.update_queue.as_ref();
     let queued = queue.map_or(0, |queue| queue.length + queue.deferred_points.unwrap_or(0));
-    info.status() == CollectionStatus::Green && queued == 0 && !lacks_index(info)
+    if info.status() != CollectionStatus::Green {
+        return Some(
+            format!("its status is {:?}: the optimiser has not finished", info.status()).to_lowercase(),
+        );
+    }
+    if queued > 0 {
+        return Some(format!("{queued} writes are waiting"));
+    }
+    lack(info)
 }
 
-/// Qdrant leaves segments below a threshold without an index, on purpose: only more than that is a lack.
-fn lacks_index(info: &CollectionInfo) -> bool {
-    const KIB: u64 = 1_024;
-    const FLOAT_BYTES: u64 = 4;
-    let threshold = || info.config.as_ref()?.optimizer_config.as_ref()?.indexing_threshold;
-    let (Some(dimension), Some(threshold)) = (dimension(info), threshold()) else { return false };
-    // 0 switches indexing off: whoever did that does not wait for an index.
-    if threshold == 0 {
-        return false;
-    }
-    let points = info.points_count.unwrap_or(0);
-    let plain = points.saturating_sub(info.indexed_vectors_count.unwrap_or(points));
-    let plain_size = plain.saturating_mul(dimension).saturating_mul(FLOAT_BYTES) / KIB;
-    threshold.saturating_mul(info.segments_count.max(1)) < plain_size
+fn lack(info: &CollectionInfo) -> Option<String> {
+    let points = info.points_count?;
+    let shape = Shape {
+        points,
+        indexed: info.indexed_vectors_count.unwrap_or(points.saturating_mul(2)),
+        segments: info.segments_count,
+        dimension: dimension(info)?,
+    };
+    shape.lack(info.config.as_ref()?.optimizer_config.as_ref()?.indexing_threshold?)
 }
 
 fn dimension(info: &CollectionInfo) -> Option<u64> {
@@ -174,17 +196,18 @@ mod tests {
 
     #[test]
     fn green_without_an_index_that_is_due_is_not_at_rest() {
-        assert!(rests(&green(5_000, 0)));
-        assert!(!rests(&green(20_000, 0)));
-        assert!(rests(&green(20_000, 18_000)));
+        assert_eq!(unrest(&green(5_000, 0)), None);
+        assert!(unrest(&green(20_000, 0)).unwrap().contains("without an index"));
+        assert_eq!(unrest(&green(20_000, 38_000)), None);
     }
 
     #[test]
     fn a_collection_at_work_is_not_at_rest() {
         let yellow = CollectionInfo { status: CollectionStatus::Yellow.into(), ..green(10, 0) };
         let queued = UpdateQueueInfo { length: 3, deferred_points: None };
-        assert!(!rests(&yellow));
-        assert!(!rests(&CollectionInfo { update_queue: Some(queued), ..green(10, 0) }));
+        assert!(unrest(&yellow).unwrap().contains("yellow"));
+        let queued = CollectionInfo { update_queue: Some(queued), ..green(10, 0) };
+        assert_eq!(unrest(&queued).unwrap(), "3 writes are waiting");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::gather::{Bounds, Gather};
 use lectern_resilience::upstream::Snapshot;
 
 use crate::config::{EmbedderKind, EmbedderSection};
@@ -30,7 +31,7 @@ pub struct Embedder {
     identity: ModelIdentity,
     batch: NonZeroUsize,
     backend: Arc<Backend>,
-    questions: Questions,
+    questions: Gather<Questions>,
 }
 
 #[derive(Debug)]
@@ -56,9 +57,9 @@ impl Backend {
     }
 
     /// Batches that make sense at once.
-    fn width(&self) -> usize {
+    fn width(&self) -> NonZeroUsize {
         match self {
-            Self::Local(local) => local.width(),
+            Self::Local(local) => NonZeroUsize::new(local.width()).unwrap_or(NonZeroUsize::MIN),
             Self::Remote(remote) => remote.width(),
         }
     }
@@ -79,8 +80,7 @@ impl Embedder {
     /// The window that is assumed behind an endpoint: the smallest one among the embedding models in wide use.
     const ENDPOINT_TOKENS: usize = 512;
 
-    /// Loads the local model or prepares the calls of the endpoint. Blocks while it reads the model. Batches of questions
-    /// are made on the runtime that it is called in.
+    /// Loads the local model or prepares the calls of the endpoint. Blocks while it reads the model.
     pub fn new(section: &EmbedderSection, retry: &RetrySection, http: &Http) -> Result<Self, SetupError> {
         let remote =
             |wire| Remote::new(wire, section, retry, http).map(|remote| Backend::Remote(Box::new(remote)));
@@ -94,9 +94,16 @@ impl Embedder {
             dimension: section.dimension,
             pooled_here: matches!(*backend, Backend::Local(_)),
         };
-        let questions =
-            Questions::new(Arc::clone(&backend), &section.model, section.batch, section.batch_wait);
-        Ok(Self { identity, batch: section.batch, backend, questions })
+        // While calls are under way questions gather: that is when there are many, and when a call of their own would
+        // compete with those.
+        let bounds = Bounds {
+            asks: section.batch,
+            eager: NonZeroUsize::MIN,
+            calls: backend.width(),
+            wait: section.batch_wait,
+        };
+        let questions = Questions { backend: Arc::clone(&backend), model: section.model.clone() };
+        Ok(Self { identity, batch: section.batch, backend, questions: Gather::new(questions, bounds) })
     }
 
     /// What the vectors are.
@@ -110,7 +117,7 @@ impl Embedder {
     }
 
     /// Calls that make sense at once.
-    pub fn width(&self) -> usize {
+    pub fn width(&self) -> NonZeroUsize {
         self.backend.width()
     }
 
@@ -138,7 +145,7 @@ impl Embedder {
 
     /// The vector of one question. Questions that are asked at the same time share calls.
     pub async fn embed_question(&self, text: String, deadline: Deadline) -> Result<Vec<f32>, ModelError> {
-        self.questions.embed(text, deadline).await
+        self.questions.ask(text, deadline).await
     }
 
     /// What the endpoint looks like from here; none for the local model, which cannot be down.

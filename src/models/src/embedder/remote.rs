@@ -79,8 +79,8 @@ impl Remote {
     }
 
     /// Calls that may be under way at once.
-    pub(super) fn width(&self) -> usize {
-        self.concurrency.get()
+    pub(super) fn width(&self) -> NonZeroUsize {
+        self.concurrency
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

@@ -11,7 +11,7 @@ use lectern_resilience::deadline::Deadline;
 use lectern_schema::embedding::{DENSE_VECTOR, DenseVector, SPARSE_VECTOR, SparseVector};
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
-use lectern_schema::identifiers::GenerationId;
+use lectern_schema::identifiers::{ChunkId, GenerationId};
 use qdrant_edge::{
     CountRequest, EdgeShard, Fusion, NamedQuery, OperationError, PointId, Prefetch, QueryEnum, QueryRequest,
     ScoredPoint, ScoringQuery, VectorInternal, WithPayloadInterface, WithVector,
@@ -21,9 +21,10 @@ use tokio::sync::Semaphore;
 
 use super::layout::{FileFault, Layout};
 use super::lock::{FileLock, LockError, Locked};
-use super::{filter, work};
+use super::{filter, stored, work};
 use crate::error::{OpenError, SearchError};
 use crate::query::{Hit, Plan, Query, RRF_K, ScoreKind};
+use crate::stored::{Page, StoredChunk};
 use crate::{Collection, manifest};
 
 /// An open generation, locked against every other process.
@@ -115,6 +116,19 @@ impl Collection for EmbeddedCollection {
 
     fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>> {
         self.count_chunks(deadline).boxed()
+    }
+
+    fn page(&self, from: Option<ChunkId>, deadline: Deadline) -> BoxFuture<'_, Result<Page, SearchError>> {
+        self.on_core(deadline, move |shard| stored::page(shard, from)).boxed()
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        ids: &'a [ChunkId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<StoredChunk>, SearchError>> {
+        let ids = ids.to_vec();
+        self.on_core(deadline, move |shard| stored::chunks(shard, &ids)).boxed()
     }
 }
 

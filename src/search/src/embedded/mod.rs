@@ -23,6 +23,7 @@ mod collection;
 mod filter;
 pub mod layout;
 pub mod lock;
+mod stored;
 mod work;
 
 /// Longest wait for a generation that somebody is about to let go: this process after its last request, or an ingest

@@ -8,30 +8,35 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lectern_resilience::deadline::Deadline;
+use lectern_resilience::gather::{Bounds, Gather};
 use lectern_schema::generation::Manifest;
+use lectern_schema::identifiers::ChunkId;
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::{CountPoints, ScoredPoint};
 use qdrant_client::{Payload, Qdrant};
 
-use super::gather::Gatherer;
+use super::gather::Searches;
 use super::status::of_generation;
-use super::{Connection, request};
+use super::{Connection, request, stored};
 use crate::Collection;
 use crate::error::SearchError;
 use crate::query::{Hit, Query, ScoreKind};
+use crate::stored::{Page, StoredChunk};
 
 /// An open generation.
 pub(super) struct QdrantCollection {
     connection: Connection,
-    gatherer: Gatherer,
+    searches: Gather<Searches>,
     manifest: Manifest,
 }
 
 impl QdrantCollection {
     pub(super) fn new(connection: Connection, manifest: Manifest) -> Self {
         let Connection { batch, concurrency, .. } = connection;
-        let gatherer = Gatherer::new(connection.clone(), manifest.generation.clone(), batch, concurrency);
-        Self { connection, gatherer, manifest }
+        // Nobody waits for others while a call may begin: there is no time to gather in.
+        let bounds = Bounds { asks: batch, eager: concurrency, calls: concurrency, wait: Duration::ZERO };
+        let searches = Searches { connection: connection.clone(), generation: manifest.generation.clone() };
+        Self { connection, searches: Gather::new(searches, bounds), manifest }
     }
 
     async fn find(&self, query: &Query, deadline: Deadline) -> Result<Vec<Hit>, SearchError> {
@@ -40,7 +45,7 @@ impl QdrantCollection {
         let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
-        let points = self.gatherer.find(request, deadline).await?;
+        let points = self.searches.ask(request, deadline).await?;
         let hits = points.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
         Ok(query.best(hits))
     }
@@ -62,6 +67,31 @@ impl QdrantCollection {
         let response = self.connection.call(deadline, call).await?;
         let counted = response.result.ok_or_else(|| SearchError::garbled("no count in the answer"))?;
         Ok(counted.count)
+    }
+
+    async fn read_page(&self, from: Option<ChunkId>, deadline: Deadline) -> Result<Page, SearchError> {
+        let generation = &self.manifest.generation;
+        let request = stored::scroll(generation, from, seconds_left(deadline)?);
+        let call = |client: Arc<Qdrant>| {
+            let request = request.clone();
+            async move { client.scroll(request).await.map_err(|fault| of_generation(fault, generation)) }
+        };
+        stored::page(self.connection.call(deadline, call).await?)
+    }
+
+    async fn read_chunks(
+        &self,
+        ids: &[ChunkId],
+        deadline: Deadline,
+    ) -> Result<Vec<StoredChunk>, SearchError> {
+        let generation = &self.manifest.generation;
+        let request = stored::get(generation, ids, seconds_left(deadline)?);
+        let call = |client: Arc<Qdrant>| {
+            let request = request.clone();
+            async move { client.get_points(request).await.map_err(|fault| of_generation(fault, generation)) }
+        };
+        let points = self.connection.call(deadline, call).await?.result;
+        points.into_iter().map(stored::chunk).collect()
     }
 }
 
@@ -87,6 +117,18 @@ impl Collection for QdrantCollection {
 
     fn count(&self, deadline: Deadline) -> BoxFuture<'_, Result<u64, SearchError>> {
         self.count_chunks(deadline).boxed()
+    }
+
+    fn page(&self, from: Option<ChunkId>, deadline: Deadline) -> BoxFuture<'_, Result<Page, SearchError>> {
+        self.read_page(from, deadline).boxed()
+    }
+
+    fn chunks<'a>(
+        &'a self,
+        ids: &'a [ChunkId],
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Vec<StoredChunk>, SearchError>> {
+        self.read_chunks(ids, deadline).boxed()
     }
 }
 

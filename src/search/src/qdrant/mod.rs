@@ -14,10 +14,12 @@ use lectern_resilience::upstream::{Bounds, Snapshot, Upstream};
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
-use qdrant_client::Qdrant;
+use qdrant_client::config::QdrantConfig;
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{CollectionInfo, GetCollectionInfoRequest};
+use qdrant_client::{Qdrant, QdrantError};
 use secrecy::ExposeSecret as _;
+use thread_local::ThreadLocal;
 
 use crate::config::{BadStore, StoreSection};
 use crate::error::{OpenError, SearchError};
@@ -29,18 +31,32 @@ mod filter;
 mod gather;
 mod request;
 pub mod status;
+mod stored;
 
 /// Longest wait for a connection: a Qdrant that takes longer is not one to wait for while users do.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bound of any one call, far above every deadline: the deadline decides, this only ends what would never end.
 const CALL_TIMEOUT: Duration = Duration::from_mins(2);
-/// Connections. Each carries many calls at once; several spread their decoding over cores.
-const CONNECTIONS: usize = 4;
+/// Connections of a thread. Each carries many calls at once.
+const CONNECTIONS: usize = 1;
+
+/// One client per thread: a connection lives in the runtime that opened it, and replies that cross threads cost more than
+/// the connections that are saved.
+struct Clients {
+    config: QdrantConfig,
+    built: ThreadLocal<Arc<Qdrant>>,
+}
+
+impl Clients {
+    fn of_this_thread(&self) -> Result<&Arc<Qdrant>, QdrantError> {
+        self.built.get_or_try(|| self.config.clone().build().map(Arc::new))
+    }
+}
 
 /// The client, and the policies by which it is called. Clones are handles.
 #[derive(Clone)]
 struct Connection {
-    client: Arc<Qdrant>,
+    clients: Arc<Clients>,
     upstream: Upstream,
     batch: NonZeroUsize,
     concurrency: NonZeroUsize,
@@ -53,8 +69,9 @@ impl Connection {
         deadline: Deadline,
         call: impl Fn(Arc<Qdrant>) -> F,
     ) -> Result<T, SearchError> {
+        let client = self.clients.of_this_thread().map_err(SearchError::unavailable)?;
         // Boxed: the client's futures are 20 KB, and would be moved with each of the futures around them.
-        let work = |_| Box::pin(call(Arc::clone(&self.client)));
+        let work = |_| Box::pin(call(Arc::clone(client)));
         Ok(self.upstream.call(Allowance::until(deadline), work).await?)
     }
 }
@@ -77,10 +94,11 @@ impl QdrantStore {
         if let Some(key) = &section.api_key {
             config.set_api_key(key.expose_secret());
         }
-        let client = config.build().map_err(|fault| BadStore::Url(Box::new(fault)))?;
+        let clients = Clients { config, built: ThreadLocal::new() };
+        clients.of_this_thread().map_err(|fault| BadStore::Url(Box::new(fault)))?;
         let upstream = Upstream::new("store", retry, Bounds::concurrency(section.concurrency.get()));
         let (batch, concurrency) = (section.batch, section.concurrency);
-        Ok(Self { connection: Connection { client: Arc::new(client), upstream, batch, concurrency } })
+        Ok(Self { connection: Connection { clients: Arc::new(clients), upstream, batch, concurrency } })
     }
 
     async fn resolve_alias(

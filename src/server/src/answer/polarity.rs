@@ -69,21 +69,36 @@ const OPPOSITES: [(&[&str], &[&str]); 14] = [
     (&["included", "includes"], &["excluded", "excludes"]),
 ];
 
-/// Whether `claim` has a word whose opposite, and not itself, is in `source`.
-pub(super) fn is_opposed(claim: &str, source: &str) -> bool {
-    let (claim, source) = (lower_words(claim), lower_words(source));
-    let has = |words: &BTreeSet<String>, side: &[&str]| side.iter().any(|word| words.contains(*word));
-    let turned = |one: &[&str], other: &[&str]| {
-        has(&claim, one) && !has(&claim, other) && has(&source, other) && !has(&source, one)
-    };
-    OPPOSITES.iter().any(|(one, other)| turned(one, other) || turned(other, one))
+/// The pairs of which a claim has one side only.
+#[derive(Debug)]
+pub(super) struct Opposites {
+    /// What the claim has, and what it would have to have in order to say the opposite.
+    sides: Vec<(&'static [&'static str], &'static [&'static str])>,
 }
 
-fn lower_words(text: &str) -> BTreeSet<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
+impl Opposites {
+    /// Reads a claim.
+    pub(super) fn of(claim: &str) -> Self {
+        let has = has_any(claim);
+        let turns = OPPOSITES.into_iter().flat_map(|(one, other)| [(one, other), (other, one)]);
+        Self { sides: turns.filter(|(one, other)| has(one) && !has(other)).collect() }
+    }
+
+    /// Whether a source has the other side of one of them, and not the same one.
+    pub(super) fn are_in(&self, source: &str) -> bool {
+        if self.sides.is_empty() {
+            return false;
+        }
+        let has = has_any(source);
+        self.sides.iter().any(|(one, other)| has(other) && !has(one))
+    }
+}
+
+/// Whether any of the words stands in a text, as they are written.
+fn has_any(text: &str) -> impl Fn(&[&str]) -> bool {
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    move |side| side.iter().any(|known| words.iter().any(|word| known.eq_ignore_ascii_case(word)))
 }
 
 #[cfg(test)]
@@ -105,6 +120,10 @@ mod tests {
         for word in ["note", "know", "nt", "ant"] {
             assert!(!is_negation(word), "{word}");
         }
+    }
+
+    fn is_opposed(claim: &str, source: &str) -> bool {
+        Opposites::of(claim).are_in(source)
     }
 
     #[test]

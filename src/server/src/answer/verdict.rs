@@ -10,7 +10,7 @@ use lectern_models::extractive::{content_words, sentences};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::evidence::Piece;
-use crate::answer::polarity::{is_opposed, negated};
+use crate::answer::polarity::{Opposites, negated};
 
 /// How well cited text supports a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ pub(super) struct Judgement {
 /// say: where all together support the sentence, each that speaks of the same things does.
 pub(super) fn judge(claim: &str, cited: &[&Cited]) -> Vec<Judgement> {
     let facts = Facts { numbers: numbers(claim, false), ..Facts::of(claim) };
-    let claim = Sentence { text: claim, facts };
+    let claim = Sentence { facts, opposites: Opposites::of(claim) };
     let together = claim.verdict(cited);
     let alone = |one: &&Cited| {
         let verdict = claim.verdict(&[one]);
@@ -100,12 +100,12 @@ pub(super) fn judge(claim: &str, cited: &[&Cited]) -> Vec<Judgement> {
 }
 
 /// The sentence that is judged.
-struct Sentence<'a> {
-    text: &'a str,
+struct Sentence {
     facts: Facts,
+    opposites: Opposites,
 }
 
-impl Sentence<'_> {
+impl Sentence {
     fn verdict(&self, cited: &[&Cited]) -> Verdict {
         if self.facts.words.len() < 2 && self.facts.numbers.is_empty() {
             // "Yes." is neither there nor missing.
@@ -142,7 +142,7 @@ impl Sentence<'_> {
         let other_number = !self.facts.numbers.is_empty()
             && !facts.numbers.is_empty()
             && self.facts.numbers.is_disjoint(&facts.numbers);
-        turned || other_number || is_opposed(self.text, text)
+        turned || other_number || self.opposites.are_in(text)
     }
 
     fn share(&self, is_there: impl Fn(&String) -> bool) -> f64 {
@@ -168,13 +168,20 @@ fn numbers(text: &str, one_counts: bool) -> BTreeSet<String> {
             found.insert(spelling(digits));
         }
     }
-    for word in text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase) {
-        let value = NUMBER_WORDS.iter().find(|(known, _)| *known == word);
-        found.extend(
-            value.filter(|(_, value)| one_counts || *value != "1").map(|(_, value)| (*value).to_owned()),
-        );
-    }
+    let values = text.split(|c: char| !c.is_alphabetic()).filter_map(number_word);
+    found.extend(values.filter(|value| one_counts || *value != "1").map(str::to_owned));
     found
+}
+
+fn number_word(word: &str) -> Option<&'static str> {
+    let first = word.bytes().next()?;
+    // Asked of every word of every text: most are told by their first letter and their length.
+    let may_be_one = matches!(first | 0x20, b'd'..=b'f' | b'h' | b'n' | b'o' | b's' | b't' | b'z')
+        && (3..=9).contains(&word.len());
+    if !may_be_one {
+        return None;
+    }
+    NUMBER_WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, value)| *value)
 }
 
 /// `8,080` and `08080` as `8080`, `3,5` and `3.50` as `3.5`; versions (`1.2.3`) as they are.

@@ -2,7 +2,7 @@
 //! Never looks into a body.
 
 use std::future::{Ready, ready};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -30,7 +30,16 @@ impl RequestId {
             (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed)
         };
         let given = headers.get(Self::HEADER).and_then(|value| value.to_str().ok()).filter(plain);
-        Self(given.map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned))
+        Self(given.map_or_else(|| Self::fresh().simple().to_string(), str::to_owned))
+    }
+
+    /// Version 7, in the order of time. It has to differ and is no secret: the system is not asked for random bytes.
+    fn fresh() -> Uuid {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut random = [0; 10];
+        fastrand::fill(&mut random);
+        let milliseconds = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
     }
 
     /// The id as text.

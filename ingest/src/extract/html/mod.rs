@@ -9,13 +9,12 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
-use serde_json::{Map, Value};
 
+use crate::extract::html::head::Head;
 use crate::extract::outline::Outline;
 use crate::extract::{Document, Input, Unreadable, decode};
 
-/// Longest metadata value in bytes: more is text, not metadata.
-const LONGEST_VALUE: usize = 1_024;
+mod head;
 
 /// How much of a page counts as content. Tried in this order until there is text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +29,14 @@ enum Scope {
 
 /// Reads a whole page.
 pub(super) fn read(input: &Input<'_>) -> Result<Document, Unreadable> {
-    Ok(page(&decode::html(input.bytes)?))
+    let text = decode::html(input.bytes)?;
+    let mut document = page(&text);
+    text.note_encoding(&mut document.metadata);
+    Ok(document)
 }
 
-fn page(page: &str) -> Document {
+/// Reads a whole page whose encoding is known.
+pub(super) fn page(page: &str) -> Document {
     let mut reader = tokenized(page, Reader::new(Scope::Main, Outline::default()));
     for scope in [Scope::Body, Scope::All] {
         if !reader.found_text {
@@ -46,7 +49,7 @@ fn page(page: &str) -> Document {
     Document {
         title: title.filter(|title| !title.is_empty()),
         outline: Some(reader.outline),
-        metadata: reader.metadata,
+        metadata: reader.head.fields,
         ..Document::default()
     }
 }
@@ -109,8 +112,10 @@ struct Reader {
     scope: Scope,
     outline: Outline,
     title: String,
-    metadata: Map<String, Value>,
+    head: Head,
     in_title: bool,
+    /// Whether the script being left out is linked data.
+    in_linked: bool,
     found_text: bool,
     /// Open `main` and `article` elements.
     content_depth: usize,
@@ -126,8 +131,9 @@ impl Reader {
             scope,
             outline,
             title: String::new(),
-            metadata: Map::new(),
+            head: Head::default(),
             in_title: false,
+            in_linked: false,
             found_text: false,
             content_depth: 0,
             code_depth: 0,
@@ -143,11 +149,12 @@ impl Reader {
         if self.leaves_out(tag) {
             if !is_void(&tag.name) && !tag.self_closing {
                 self.left_out = Some((tag.name.clone(), 1));
+                self.in_linked = attribute(tag, "type").as_deref() == Some("application/ld+json");
             }
             return;
         }
         match tag.name.as_ref() {
-            "html" => self.note("lang", attribute(tag, "lang")),
+            "html" => self.head.language(&attribute(tag, "lang").unwrap_or_default()),
             "meta" => self.meta(tag),
             "title" => self.in_title = true,
             "main" | "article" => self.content_depth += 1,
@@ -163,6 +170,9 @@ impl Reader {
             *open -= usize::from(left_out == name);
             if *open == 0 {
                 self.left_out = None;
+                if std::mem::take(&mut self.in_linked) {
+                    self.head.end_linked();
+                }
             }
             return;
         }
@@ -178,6 +188,9 @@ impl Reader {
 
     fn text(&mut self, text: &str) {
         if self.left_out.is_some() {
+            if self.in_linked {
+                self.head.linked(text);
+            }
             return;
         }
         if self.in_title {
@@ -246,17 +259,10 @@ impl Reader {
     }
 
     fn meta(&mut self, tag: &Tag) {
-        let name = attribute(tag, "name").map(|name| name.to_ascii_lowercase());
-        match name.as_deref() {
-            Some("author") => self.note("author", attribute(tag, "content")),
-            Some("description") => self.note("description", attribute(tag, "content")),
-            _ => {}
-        }
-    }
-
-    fn note(&mut self, field: &str, value: Option<String>) {
-        if let Some(value) = value.filter(|value| !value.is_empty() && value.len() <= LONGEST_VALUE) {
-            self.metadata.insert(field.to_owned(), Value::String(value));
+        let names = ["name", "property", "itemprop", "http-equiv"];
+        let name = names.into_iter().find_map(|name| attribute(tag, name));
+        if let (Some(name), Some(content)) = (name, attribute(tag, "content")) {
+            self.head.meta(&name, &content);
         }
     }
 }
@@ -373,10 +379,31 @@ mod tests {
         assert_eq!(sections("<script>x()</script>").1, []);
     }
 
+    fn metadata(head: &str) -> serde_json::Value {
+        serde_json::Value::Object(page(&format!("{head}<p>x")).metadata)
+    }
+
     #[test]
-    fn metadata_of_the_head_is_kept() {
-        let metadata = page("<html lang=de><meta name=Author content=' Ada '><p>x").metadata;
-        assert_eq!(Value::Object(metadata), serde_json::json!({"lang": "de", "author": "Ada"}));
+    fn what_a_page_says_of_itself_is_metadata() {
+        assert_eq!(
+            metadata(
+                "<html lang=de_at><meta name=Author content=' Ada '><meta property=article:published_time content='2026-03-01T13:00:00+01:00'><meta http-equiv=Last-Modified content='Sun, 01 Mar 2026 13:00:00 GMT'><meta name=viewport content=x>"
+            ),
+            serde_json::json!({"author": "Ada", "language": "de-AT", "created": "2026-03-01T12:00:00Z",
+                "modified": "2026-03-01T13:00:00Z"})
+        );
+    }
+
+    #[test]
+    fn linked_data_fills_what_is_missing() {
+        assert_eq!(
+            metadata(
+                "<meta name=dc.date content=2026-03-01><script type='application/ld+json'>{\"@graph\": [{\"@type\": \"Article\", \"datePublished\": \"2020-01-01\", \"dateModified\": \"2026-04-01\", \"author\": [{\"name\": \"Ada\"}, {\"name\": \"Bob\"}]}]}</script><script>{\"dateModified\": 1}</script>"
+            ),
+            serde_json::json!({"author": "Ada, Bob", "created": "2026-03-01T00:00:00Z",
+                "modified": "2026-04-01T00:00:00Z"})
+        );
+        assert_eq!(metadata("<script type='application/ld+json'>{broken</script>"), serde_json::json!({}));
     }
 
     #[test]
