@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lectern_boot::database::SqlSection;
 use lectern_boot::shutdown::Shutdown;
+use lectern_schema::canary::{Canary, Share};
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::query::Mode;
 use secrecy::SecretString;
@@ -20,6 +21,7 @@ use crate::config::Config;
 use crate::evaluate::Evaluator;
 use crate::extract::source::{self, Sources};
 use crate::lifecycle::gate::Verdict;
+use crate::lifecycle::canary::Withdrawn;
 use crate::lifecycle::lease::Holder;
 use crate::lifecycle::prune::{Fate, Retention};
 use crate::lifecycle::publish::{Published, Reason, Terms};
@@ -47,7 +49,11 @@ impl Session {
             Command::Plan(paths) => self.plan(paths.paths).await,
             Command::Build(paths) => self.build(paths.paths).await,
             Command::Gate(gate) => self.gate(&gate.generation).await,
-            Command::Publish(publish) => self.publish(&publish.generation.generation, &publish.force).await,
+            Command::Publish(publish) => {
+                self.publish(&publish.generation.generation, publish.canary, &publish.force).await
+            }
+            Command::Promote(promote) => self.promote(&promote.force).await,
+            Command::Withdraw(withdraw) => self.withdraw(withdraw.reason).await,
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
             Command::List => self.list().await,
             Command::Prune(prune) => self.prune(prune.keep).await,
@@ -120,10 +126,28 @@ impl Session {
         })
     }
 
-    async fn publish(&self, generation: &GenerationId, force: &Force) -> Result<Outcome, CommandError> {
-        let terms = self.terms(force)?;
+    async fn publish(
+        &self,
+        generation: &GenerationId,
+        canary: Option<Share>,
+        force: &Force,
+    ) -> Result<Outcome, CommandError> {
+        let terms = Terms { share: canary, ..self.terms(force)? };
         let published = self.parts().await?.lifecycle().publish(generation, &terms).await?;
         Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+    }
+
+    async fn promote(&self, force: &Force) -> Result<Outcome, CommandError> {
+        let terms = self.terms(force)?;
+        let published = self.parts().await?.lifecycle().promote(&self.alias, &terms).await?;
+        Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+    }
+
+    async fn withdraw(&self, reason: Option<String>) -> Result<Outcome, CommandError> {
+        let withdrawn = self.parts().await?.lifecycle().withdraw(&self.alias, reason).await?;
+        let Withdrawn { canary, live } = &withdrawn;
+        let json = json!({ "withdrawn": canary.generation, "percent": canary.share, "live": live });
+        Ok(Outcome::done(text::withdrawn(&withdrawn), json))
     }
 
     async fn rollback(&self, to: Option<&GenerationId>) -> Result<Outcome, CommandError> {
@@ -185,7 +209,7 @@ impl Session {
 
     fn terms(&self, force: &Force) -> Result<Terms, CommandError> {
         let force = force.force.as_deref().map(Reason::parse).transpose()?;
-        Ok(Terms { smallest: self.config.ingest.least_percent, verdicts: Vec::new(), force })
+        Ok(Terms { smallest: self.config.ingest.least_percent, verdicts: Vec::new(), force, share: None })
     }
 
     fn patience(&self) -> Duration {
@@ -265,10 +289,20 @@ fn published_json(published: &Published) -> Map<String, Value> {
     let (from, to, moved, verdicts): (_, _, _, &[Verdict]) = match published {
         Published::Moved { from, to, verdicts } => (from.as_ref(), to, true, verdicts),
         Published::AlreadyLive(generation) => (Some(generation), generation, false, &[]),
+        Published::Sharing { live, verdicts, .. } => (Some(live), live, false, verdicts),
+    };
+    let canary = match published {
+        Published::Sharing { canary, .. } => Some(("canary", canary_json(canary))),
+        Published::Moved { .. } | Published::AlreadyLive(_) => None,
     };
     let fields =
         [("from", json!(from)), ("to", json!(to)), ("moved", json!(moved)), ("verdicts", json!(verdicts))];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let fields = fields.into_iter().chain(canary);
+    fields.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn canary_json(canary: &Canary) -> Value {
+    json!({ "generation": canary.generation, "percent": canary.share })
 }
 
 fn shelf_json(shelf: &Shelf) -> Value {
@@ -278,6 +312,7 @@ fn shelf_json(shelf: &Shelf) -> Value {
             "generation": listed.generation,
             "state": text::state(shelf, listed),
             "live": shelf.is_live(&listed.generation),
+            "canary_percent": shelf.canary_share(&listed.generation),
             "documents": counts.map(|counts| counts.documents),
             "chunks": counts.map(|counts| counts.chunks),
             "age_s": listed.age(shelf.read_at).as_secs(),
@@ -286,7 +321,8 @@ fn shelf_json(shelf: &Shelf) -> Value {
         })
     };
     let generations: Vec<Value> = shelf.generations.iter().map(generation).collect();
-    json!({ "alias": shelf.alias, "live": shelf.live, "generations": generations })
+    let canary = shelf.canary.as_ref().filter(|canary| !shelf.is_live(&canary.generation)).map(canary_json);
+    json!({ "alias": shelf.alias, "live": shelf.live, "canary": canary, "generations": generations })
 }
 
 /// Reads the configuration, with the alias of the command line in place of its own.
