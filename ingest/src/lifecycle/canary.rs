@@ -1,6 +1,7 @@
 //! The canary of an alias: begun beside the live generation, promoted or withdrawn.
 //! Never moves the alias itself, and never leaves a canary beside a generation that it was not compared with.
 
+use jiff::Timestamp;
 use lectern_schema::canary::{Canary, Share};
 use lectern_schema::identifiers::{AliasName, GenerationId};
 
@@ -32,7 +33,8 @@ impl Lifecycle {
         let live = listing.live.clone().ok_or_else(nothing_live)?;
         let canary = Canary { generation: publication.to.clone(), share };
         let present = listing.canary.as_ref();
-        if let Some(other) = present.filter(|other| other.generation != canary.generation && other.generation != live)
+        if let Some(other) =
+            present.filter(|other| other.generation != canary.generation && other.generation != live)
         {
             return Err(LifecycleError::CanaryRuns(other.generation.clone()));
         }
@@ -90,7 +92,8 @@ impl Lifecycle {
         self.forget_promoted(lease, &listing).await?;
         let canary = listing.canary.clone().filter(|canary| canary.generation != live);
         let canary = canary.ok_or_else(|| LifecycleError::NoCanary(alias.clone()))?;
-        self.end_canary(lease, &listing, &canary, &live, reason).await?;
+        let withdrawal = withdrawal(&canary, &live, self.registry.now().await?, reason);
+        self.end_canary(lease, &listing, &withdrawal).await?;
         Ok(Withdrawn { canary, live })
     }
 
@@ -105,7 +108,7 @@ impl Lifecycle {
         let bystander = listing.canary.as_ref().filter(|canary| canary.generation != publication.to);
         let Some((canary, live)) = bystander.zip(listing.live.as_ref()) else { return Ok(()) };
         let reason = format!("the alias moved to {}", publication.to);
-        self.end_canary(lease, listing, canary, live, Some(reason)).await
+        self.end_canary(lease, listing, &withdrawal(canary, live, publication.at, Some(reason))).await
     }
 
     /// Takes the pointer away from a canary that is live now. After the move: those whom it served are not thrown back in
@@ -119,24 +122,11 @@ impl Lifecycle {
         &self,
         lease: &Lease,
         listing: &Shelf,
-        canary: &Canary,
-        live: &GenerationId,
-        reason: Option<String>,
+        withdrawal: &Publication,
     ) -> Result<(), LifecycleError> {
         self.swap_canary(lease, listing, None).await?;
-        tracing::info!(alias = %listing.alias, generation = %canary.generation, "canary withdrawn");
-        let withdrawal = Publication {
-            kind: PublicationKind::Withdraw,
-            from: Some(canary.generation.clone()),
-            to: live.clone(),
-            at: self.registry.now().await?,
-            program: PROGRAM.to_owned(),
-            forced: None,
-            verdicts: Vec::new(),
-            share: Some(canary.share),
-            reason,
-        };
-        Ok(self.registry.record_publication(&withdrawal).await?)
+        tracing::info!(alias = %listing.alias, "canary withdrawn");
+        Ok(self.registry.record_publication(withdrawal).await?)
     }
 
     async fn swap_canary(
@@ -147,5 +137,19 @@ impl Lifecycle {
     ) -> Result<(), LifecycleError> {
         lease.confirm().await?;
         Ok(self.store.swap_canary(&listing.alias, listing.canary.as_ref(), to).await?)
+    }
+}
+
+fn withdrawal(canary: &Canary, live: &GenerationId, at: Timestamp, reason: Option<String>) -> Publication {
+    Publication {
+        kind: PublicationKind::Withdraw,
+        from: Some(canary.generation.clone()),
+        to: live.clone(),
+        at,
+        program: PROGRAM.to_owned(),
+        forced: None,
+        verdicts: Vec::new(),
+        share: Some(canary.share),
+        reason,
     }
 }

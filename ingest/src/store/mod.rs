@@ -209,5 +209,8 @@ fn shown(generation: Option<&GenerationId>) -> String {
 }
 
 fn on_trial(canary: Option<&Canary>) -> String {
-    canary.map_or_else(|| "none".to_owned(), |canary| format!("`{}` with {} %", canary.generation, canary.share))
+    canary.map_or_else(
+        || "none".to_owned(),
+        |canary| format!("`{}` with {} %", canary.generation, canary.share),
+    )
 }

@@ -120,7 +120,7 @@ impl Admitted {
         self.class.as_ref().is_some_and(|class| {
             let state = class.lock();
             let half_free = class.places <= state.free.saturating_mul(2);
-            half_free && state.queue.len() == 0 && state.refusing_since.is_none()
+            half_free && state.queue.is_empty() && state.refusing_since.is_none()
         })
     }
 }

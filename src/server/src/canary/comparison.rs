@@ -112,7 +112,12 @@ mod tests {
     #[test]
     fn the_overlap_is_the_share_of_the_larger_set() {
         let set = |numbers: &[i32]| numbers.iter().copied().collect::<BTreeSet<_>>();
-        let cases = [(&[][..], &[][..], 1.0), (&[1], &[], 0.0), (&[1, 2], &[2, 1], 1.0), (&[1, 2, 3, 4], &[4, 5], 0.25)];
+        let cases = [
+            (&[][..], &[][..], 1.0),
+            (&[1], &[], 0.0),
+            (&[1, 2], &[2, 1], 1.0),
+            (&[1, 2, 3, 4], &[4, 5], 0.25),
+        ];
         for (one, other, expected) in cases {
             assert!((shared(&set(one), &set(other)) - expected).abs() < 1e-9, "{one:?} {other:?}");
         }
@@ -137,13 +142,13 @@ mod tests {
         });
         begun.notified().await;
         let mut second = false;
-        comparisons.begin(now + Duration::from_secs(60), || {
+        comparisons.begin(now + Duration::from_mins(1), || {
             second = true;
             std::future::ready(())
         });
         assert!(!second);
         comparisons.end().await;
-        comparisons.begin(now + Duration::from_secs(120), || {
+        comparisons.begin(now + Duration::from_mins(2), || {
             second = true;
             std::future::ready(())
         });

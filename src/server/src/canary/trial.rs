@@ -74,11 +74,7 @@ impl Trial {
     /// What was seen so far.
     pub fn findings(&self) -> Findings {
         let seen = self.seen();
-        Findings {
-            live: seen.live.figures(),
-            canary: seen.canary.figures(),
-            pairs: seen.pairs.figures(),
-        }
+        Findings { live: seen.live.figures(), canary: seen.canary.figures(), pairs: seen.pairs.figures() }
     }
 
     /// A request ended that one of the two served.

@@ -91,6 +91,8 @@ impl RoleMetrics {
     pub fn compared(&self, overlap: Option<f64>) {
         let outcome = if overlap.is_some() { "compared" } else { "failed" };
         self.comparisons.get_or_create(&ComparisonLabels { outcome }).inc();
-        overlap.into_iter().for_each(|overlap| self.overlap.observe(overlap));
+        if let Some(overlap) = overlap {
+            self.overlap.observe(overlap);
+        }
     }
 }
