@@ -15,6 +15,7 @@ pub mod binaries;
 pub mod black_hole;
 pub mod contract;
 pub mod cut;
+pub mod handbook;
 pub mod lectern;
 pub mod postgres;
 pub mod process;

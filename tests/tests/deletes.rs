@@ -81,6 +81,30 @@ async fn a_later_run_skips_an_erased_document_until_it_is_allowed_again() {
     assert_eq!(found(&world).await, (true, 20));
 }
 
+async fn erased_from_a_canary(world: World) {
+    with_secret(&world);
+    world.publish().await;
+    let built = world.ingest(&["build", "documents", "--json"]).await.ok().json();
+    let canary = built["generation"].as_str().unwrap();
+    world.ingest(&["publish", canary, "--canary", "50"]).await.ok();
+    delete(&world).await;
+    let states: Vec<Value> = list(&world).await.iter().map(|one| one["state"].clone()).collect();
+    assert_eq!(states, ["live", "canary"]);
+    assert_eq!(found(&world).await, (false, 20));
+    world.ingest(&["promote"]).await.ok();
+    assert_eq!(found(&world).await, (false, 20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_goes_on_without_an_erased_document_in_the_embedded_store() {
+    erased_from_a_canary(World::embedded().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_goes_on_without_an_erased_document_in_qdrant() {
+    erased_from_a_canary(World::remote().await).await;
+}
+
 /// Starts a run with the erased document in its sources, and comes back once the run embeds.
 async fn erased_while_building(world: World, kill: bool) {
     with_secret(&world);

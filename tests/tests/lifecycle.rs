@@ -21,6 +21,7 @@ use lectern_ingest::registry::leases::LeaseName;
 use lectern_ingest::registry::publications::PublicationKind;
 use lectern_ingest::store::embedded::EmbeddedStore;
 use lectern_ingest::store::{Point, StoreError, WriteStore};
+use lectern_schema::canary::{Canary, Share};
 use lectern_schema::chunk::ChunkPayload;
 use lectern_schema::embedding::{DenseVector, SparseVector};
 use lectern_schema::fingerprint::{Chunker, Embedding, Encoding, Fingerprint, Pooling};
@@ -94,6 +95,21 @@ impl Shelter {
         self.lifecycle.publish(generation, &Terms::default()).await
     }
 
+    async fn share(&self, generation: &GenerationId, percent: u8) -> Result<Published, LifecycleError> {
+        let share = Some(Share::parse(percent).unwrap());
+        self.lifecycle.publish(generation, &Terms { share, ..Terms::default() }).await
+    }
+
+    async fn canary(&self) -> Option<Canary> {
+        self.store.canary(&docs()).await.unwrap()
+    }
+
+    /// The kinds of all publications, newest first.
+    async fn history(&self) -> Vec<PublicationKind> {
+        let publications = self.registry.publications(&docs(), 100).await.unwrap();
+        publications.into_iter().map(|publication| publication.kind).collect()
+    }
+
     async fn live(&self) -> Option<GenerationId> {
         self.store.live(&docs()).await.unwrap()
     }
@@ -155,6 +171,7 @@ fn moved(published: &Published) -> (Option<&GenerationId>, &GenerationId) {
     match published {
         Published::Moved { from, to, .. } => (from.as_ref(), to),
         Published::AlreadyLive(there) => panic!("{there} was live already"),
+        Published::Sharing { canary, .. } => panic!("{canary} was only made the canary"),
     }
 }
 
@@ -485,4 +502,121 @@ async fn a_generation_that_vanished_from_the_store_is_told_and_forgotten() {
     assert_eq!(shelter.lifecycle.verify(&docs()).await.unwrap(), [Finding::Missing(lost)]);
     shelter.prune(Retention::default()).await;
     assert!(shelter.lifecycle.verify(&docs()).await.unwrap().is_empty());
+}
+
+fn canary(generation: &GenerationId, percent: u8) -> Canary {
+    Canary { generation: generation.clone(), share: Share::parse(percent).unwrap() }
+}
+
+#[tokio::test]
+async fn a_canary_begins_without_moving_the_alias_and_is_promoted() {
+    let shelter = Shelter::new().await;
+    let (live, new) = (shelter.build(10, 3).await, shelter.build(5, 3).await);
+    shelter.publish(&live).await.unwrap();
+    let Published::Sharing { canary: begun, verdicts, .. } = shelter.share(&new, 5).await.unwrap() else {
+        panic!("no canary")
+    };
+    assert_eq!((begun, verdicts.is_empty()), (canary(&new, 5), false));
+    assert_eq!((shelter.live().await, shelter.canary().await), (Some(live.clone()), Some(canary(&new, 5))));
+
+    let promoted = shelter.lifecycle.promote(&docs(), &Terms::default()).await.unwrap();
+    assert_eq!(moved(&promoted), (Some(&live), &new));
+    assert_eq!((shelter.live().await, shelter.canary().await), (Some(new), None));
+    let expected = [PublicationKind::Promote, PublicationKind::Canary, PublicationKind::Publish];
+    assert_eq!(shelter.history().await, expected);
+}
+
+#[tokio::test]
+async fn a_canary_is_given_another_share_while_another_generation_is_refused() {
+    let shelter = Shelter::new().await;
+    let (live, new, newer) =
+        (shelter.build(10, 3).await, shelter.build(5, 3).await, shelter.build(3, 3).await);
+    shelter.publish(&live).await.unwrap();
+    shelter.share(&new, 5).await.unwrap();
+    shelter.share(&new, 20).await.unwrap();
+    let refused = shelter.share(&newer, 5).await.unwrap_err();
+    assert!(matches!(&refused, LifecycleError::CanaryRuns(runs) if *runs == new), "{refused}");
+    assert_eq!(shelter.canary().await, Some(canary(&new, 20)));
+}
+
+#[tokio::test]
+async fn a_canary_that_is_withdrawn_stays_whole_and_is_recorded_with_the_reason() {
+    let shelter = Shelter::new().await;
+    let (live, new) = (shelter.build(10, 3).await, shelter.build(5, 3).await);
+    shelter.publish(&live).await.unwrap();
+    shelter.share(&new, 5).await.unwrap();
+    shelter.lifecycle.withdraw(&docs(), Some("worse".to_owned())).await.unwrap();
+    assert_eq!((shelter.live().await, shelter.canary().await), (Some(live), None));
+    let listing = shelter.lifecycle.list(&docs()).await.unwrap();
+    let listed = listing.find(&new).unwrap();
+    assert!(listed.is_complete() && listed.was_live() == WasLive::Never);
+    let last = &shelter.registry.publications(&docs(), 1).await.unwrap()[0];
+    assert_eq!((last.kind, last.reason.as_deref()), (PublicationKind::Withdraw, Some("worse")));
+
+    for none in [
+        shelter.lifecycle.withdraw(&docs(), None).await.map(drop),
+        shelter.lifecycle.promote(&docs(), &Terms::default()).await.map(drop),
+    ] {
+        assert!(matches!(none, Err(LifecycleError::NoCanary(_))), "{none:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_canary_is_asked_the_gates_and_needs_something_live() {
+    let shelter = Shelter::new().await;
+    let (live, shrunk) = (shelter.build(10, 10).await, shelter.build(5, 3).await);
+    let alone = shelter.share(&live, 5).await.unwrap_err();
+    assert!(matches!(alone, LifecycleError::NothingLive(_)), "{alone}");
+    shelter.publish(&live).await.unwrap();
+    let gated = shelter.share(&shrunk, 5).await.unwrap_err();
+    assert!(matches!(gated, LifecycleError::Gated { .. }), "{gated}");
+    assert_eq!(shelter.share(&live, 5).await.unwrap(), Published::AlreadyLive(live));
+    assert_eq!(shelter.canary().await, None);
+}
+
+#[tokio::test]
+async fn moving_the_alias_elsewhere_ends_the_canary() {
+    let shelter = Shelter::new().await;
+    let (old, live) = (shelter.build(20, 3).await, shelter.build(10, 3).await);
+    let (new, newer) = (shelter.build(5, 3).await, shelter.build(3, 3).await);
+    shelter.publish(&old).await.unwrap();
+    shelter.publish(&live).await.unwrap();
+    shelter.share(&new, 5).await.unwrap();
+    shelter.publish(&newer).await.unwrap();
+    assert_eq!((shelter.live().await, shelter.canary().await), (Some(newer.clone()), None));
+
+    let newest = shelter.build(1, 3).await;
+    shelter.share(&newest, 5).await.unwrap();
+    shelter.lifecycle.rollback(&docs(), Some(&old)).await.unwrap();
+    assert_eq!((shelter.live().await, shelter.canary().await), (Some(old), None));
+    let expected = [PublicationKind::Rollback, PublicationKind::Withdraw];
+    assert_eq!(shelter.history().await[..2], expected);
+}
+
+#[tokio::test]
+async fn a_promotion_that_died_before_its_pointer_was_gone_is_finished_by_the_next() {
+    let shelter = Shelter::new().await;
+    let (live, new) = (shelter.build(10, 3).await, shelter.build(5, 3).await);
+    shelter.publish(&live).await.unwrap();
+    shelter.share(&new, 5).await.unwrap();
+    shelter.store.swap(&docs(), Some(&live), &new).await.unwrap();
+    let listing = shelter.lifecycle.list(&docs()).await.unwrap();
+    assert_eq!(listing.canary_share(&new), None);
+    let promoted = shelter.lifecycle.promote(&docs(), &Terms::default()).await.unwrap();
+    assert_eq!(promoted, Published::AlreadyLive(new.clone()));
+    assert_eq!((shelter.live().await, shelter.canary().await), (Some(new), None));
+}
+
+#[tokio::test]
+async fn pruning_spares_the_canary_and_one_that_has_just_ended() {
+    let shelter = Shelter::new().await;
+    let (live, new) = (shelter.build(20, 3).await, shelter.build(10, 3).await);
+    shelter.publish(&live).await.unwrap();
+    shelter.share(&new, 5).await.unwrap();
+    assert_eq!(shelter.prune(strict(0)).await[1], (new.clone(), Fate::Kept(Why::Canary)));
+    shelter.lifecycle.withdraw(&docs(), None).await.unwrap();
+    let grace = Duration::from_hours(1);
+    let fates = shelter.prune(Retention { grace, ..strict(0) }).await;
+    assert_eq!(fates[1], (new.clone(), Fate::Kept(Why::Grace(grace))));
+    assert_eq!(shelter.prune(strict(0)).await[1], (new, Fate::Deleted));
 }

@@ -89,7 +89,7 @@ impl Rounds {
         let section = self.section();
         let store = lectern_search::connect(&section, &RetrySection::default()).await.unwrap();
         let soon = || Deadline::after(Instant::now(), PATIENCE);
-        let generation = store.resolve(&section.alias, soon()).await.unwrap();
+        let generation = store.resolve(&section.alias, soon()).await.unwrap().live;
         let embedding =
             Embedding { model: "hashed-words".to_owned(), dimension: 64, pooling: Pooling::Provider };
         let encoding = Encoding::current(embedding);

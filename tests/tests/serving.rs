@@ -244,6 +244,8 @@ async fn the_metrics_count_requests_calls_and_the_generation() {
         r#"lectern_upstream_breaker_open{upstream="embedder"} 0"#,
         r#"lectern_work_waiting{work="search"} 0"#,
         r#"lectern_generation{alias="docs",generation="docs@"#,
+        r#"lectern_role_requests_total{role="live",outcome="found"} 1"#,
+        r#"lectern_role_search_seconds_count{role="live"} 1"#,
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }

@@ -7,6 +7,7 @@
 )]
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -26,11 +27,13 @@ use lectern_ingest::registry::publications::{Publication, PublicationKind};
 use lectern_ingest::registry::runs::{RunCounts, RunEnd, RunOutcome};
 use lectern_ingest::registry::tombstones::Tombstone;
 use lectern_ingest::registry::written::WrittenDocument;
+use lectern_schema::canary::Share;
 use lectern_schema::embedding::DenseVector;
 use lectern_schema::fingerprint::{Chunker, Embedding, Encoding, Fingerprint, Pooling};
 use lectern_schema::generation::{BuildState, Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, ContentHash, DocumentId, GenerationId};
 use lectern_tests::{postgres, sql_contract};
+use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, Connection};
 
 sql_contract! {
@@ -42,6 +45,9 @@ sql_contract! {
     a_publication_tells_what_went_live_and_what_ceased_to_be,
     the_last_examination_of_each_generation_is_told,
     what_was_measured_is_kept_until_the_generation_is_deleted,
+    a_canary_that_ends_was_never_live,
+    a_canary_that_is_promoted_goes_live,
+    what_was_published_before_there_were_canaries_is_still_known,
     a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone,
     a_cached_vector_is_replaced_by_a_later_one,
     embeddings_that_no_generation_uses_are_forgotten,
@@ -243,6 +249,8 @@ async fn a_publication_tells_what_went_live_and_what_ceased_to_be(url: &str) {
         program: "lectern-ingest".to_owned(),
         forced: Some("wanted".to_owned()),
         verdicts: vec![verdict],
+        share: None,
+        reason: None,
     };
     registry.record_publication(&forward).await.unwrap();
     let ended = recorded(&registry, &old).await;
@@ -258,6 +266,8 @@ async fn a_publication_tells_what_went_live_and_what_ceased_to_be(url: &str) {
         program: "lectern-ingest".to_owned(),
         forced: None,
         verdicts: vec![],
+        share: None,
+        reason: None,
     };
     registry.record_publication(&back).await.unwrap();
     let live = recorded(&registry, &old).await;
@@ -307,6 +317,93 @@ async fn what_was_measured_is_kept_until_the_generation_is_deleted(url: &str) {
     assert_eq!(registry.measured(&generation(1)).await.unwrap(), Some(measured));
     registry.delete_generation(&generation(1)).await.unwrap();
     assert_eq!(registry.measured(&generation(1)).await.unwrap(), None);
+}
+
+fn canary_step(
+    kind: PublicationKind,
+    (from, to): (&GenerationId, &GenerationId),
+    second: i64,
+) -> Publication {
+    Publication {
+        kind,
+        from: Some(from.clone()),
+        to: to.clone(),
+        at: at(second),
+        program: "lectern-ingest".to_owned(),
+        forced: None,
+        verdicts: vec![],
+        share: Some(Share::parse(5).unwrap()),
+        reason: Some("worse".to_owned()),
+    }
+}
+
+async fn a_canary_that_ends_was_never_live(url: &str) {
+    let registry = open(url).await;
+    let (live, canary) = (generation(0), generation(100));
+    for generation in [&live, &canary] {
+        registry.complete_generation(&manifest(generation, 7)).await.unwrap();
+    }
+    let begun = canary_step(PublicationKind::Canary, (&live, &canary), 200);
+    registry.record_publication(&begun).await.unwrap();
+    assert_eq!(recorded(&registry, &live).await.superseded_at, None);
+    let withdrawn = canary_step(PublicationKind::Withdraw, (&canary, &live), 300);
+    registry.record_publication(&withdrawn).await.unwrap();
+    let was = recorded(&registry, &canary).await;
+    assert_eq!((was.published_at, was.superseded_at), (None, Some(at(300))));
+    assert_eq!(recorded(&registry, &live).await.published_at, None);
+    assert_eq!(registry.publications(&docs(), 10).await.unwrap(), [withdrawn, begun]);
+}
+
+async fn a_canary_that_is_promoted_goes_live(url: &str) {
+    let registry = open(url).await;
+    let (live, canary) = (generation(0), generation(100));
+    for generation in [&live, &canary] {
+        registry.complete_generation(&manifest(generation, 7)).await.unwrap();
+    }
+    registry.record_publication(&canary_step(PublicationKind::Promote, (&live, &canary), 200)).await.unwrap();
+    let promoted = recorded(&registry, &canary).await;
+    assert_eq!((promoted.published_at, promoted.superseded_at), (Some(at(200)), None));
+    assert_eq!(recorded(&registry, &live).await.superseded_at, Some(at(200)));
+}
+
+/// The migrations before the one that made room for canaries, in a folder of their own.
+fn earlier_migrations(url: &str) -> tempfile::TempDir {
+    let dialect = if url.starts_with("sqlite:") { "sqlite" } else { "postgres" };
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/migrations").join(dialect);
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(all).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if name.as_str() < "0005" {
+            std::fs::copy(entry.path(), folder.path().join(name)).unwrap();
+        }
+    }
+    folder
+}
+
+async fn what_was_published_before_there_were_canaries_is_still_known(url: &str) {
+    const PUBLISHED: &str = "
+        INSERT INTO publications
+            (publication_id, alias, kind, from_generation, to_generation, moved_at, program, forced, verdicts)
+        VALUES ('an-id', 'docs', 'publish', NULL, 'docs@20270115T080000Z', 1800000200000, 'old', 'wanted', '[]')";
+    // Opens and closes once, so that a database whose folder is not there yet is made by who knows how.
+    let migrations = Migrator::new(earlier_migrations(url).path()).await.unwrap();
+    let url_escaped = if url.starts_with("sqlite:") {
+        let file = url.strip_prefix("sqlite:").unwrap();
+        std::fs::create_dir_all(Path::new(file).parent().unwrap()).unwrap();
+        format!("{}?mode=rwc", url.replace('%', "%25"))
+    } else {
+        url.to_owned()
+    };
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(&url_escaped).await.unwrap();
+    migrations.run(&mut connection).await.unwrap();
+    sqlx::query(PUBLISHED).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    let known = open(url).await.publications(&docs(), 10).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].kind, known[0].at), (PublicationKind::Publish, at(200)));
+    assert_eq!((known[0].forced.as_deref(), known[0].share), (Some("wanted"), None));
 }
 
 async fn a_cached_vector_comes_back_bit_by_bit_for_its_embedding_alone(url: &str) {

@@ -13,51 +13,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lectern_tests::handbook::{DOCUMENTS, Seen, seen, write_release};
 use lectern_tests::lectern::{Lectern, events};
 use lectern_tests::world::World;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Clients that ask at the same time.
 const CLIENTS: usize = 64;
-/// Documents of each release, each of one sentence that names the release.
-const DOCUMENTS: usize = 12;
 /// Clients' pause between requests: with 64 of them this keeps two cores busy without starving the builds.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How much to do: a number from the environment, for longer runs than CI's.
 fn amount(variable: &str, short: usize) -> usize {
     std::env::var(variable).ok().map_or(short, |text| text.parse().unwrap())
-}
-
-fn write_release(world: &World, release: usize) {
-    for n in 0..DOCUMENTS {
-        let text = format!(
-            "# Handbook {n}\n\nRelease {release} of the handbook explains topic {n} to its readers.\n"
-        );
-        world.write(&format!("handbook-{n}.md"), &text);
-    }
-}
-
-/// The releases that a text speaks of.
-fn releases(text: &str) -> HashSet<usize> {
-    let mut words = text.split_whitespace();
-    let mut found = HashSet::new();
-    while let Some(word) = words.next() {
-        if word == "Release" {
-            found.extend(words.next().and_then(|number| number.parse::<usize>().ok()));
-        }
-    }
-    found
-}
-
-/// What one response said: the generation that it names, and the releases that its texts are of.
-type Seen = (String, HashSet<usize>);
-
-fn seen<'a>(body: &Value, texts: impl Iterator<Item = &'a Value>) -> Seen {
-    let generation =
-        body["generation"].as_str().unwrap_or_else(|| panic!("no generation in {body}")).to_owned();
-    (generation, texts.flat_map(|text| releases(text.as_str().unwrap())).collect())
 }
 
 async fn search(server: &Lectern, turn: usize) -> Seen {

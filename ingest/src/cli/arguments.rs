@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lectern_schema::canary::Share;
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::query::Mode;
 
@@ -55,11 +56,19 @@ pub(super) enum Command {
     Build(Build),
     /// Print what the gates say about a generation, compared with the live one; `list` shows it from then on
     Gate(Gate),
-    /// Point the alias at a generation, if the gates let it through
+    /// Point the alias at a generation, or give it a share of the traffic as a canary, if the gates let it through
+    ///
+    /// Moving the alias to another generation than the canary ends the canary.
     Publish(Publish),
-    /// Point the alias back at the generation that was live before
+    /// Point the alias at its canary, which then serves all traffic
+    ///
+    /// The gates that compare counts are asked again; the others were asked when the canary began.
+    Promote(Promote),
+    /// End the canary: all traffic goes to the live generation; the other one stays as it is
+    Withdraw(Withdraw),
+    /// Point the alias back at the generation that was live before; ends the canary, if there is one
     Rollback(Rollback),
-    /// List the generations of the alias: counts, age, fingerprint, what the gates said, and which one is live
+    /// List the generations of the alias: counts, age, fingerprint, what the gates said, which one is live and which the canary
     List,
     /// Delete generations that nobody needs any more
     Prune(Prune),
@@ -143,10 +152,27 @@ pub(super) struct GoldenFile {
 pub(super) struct Publish {
     #[command(flatten)]
     pub(super) generation: Generation,
+    /// Serve only this share of the traffic from it, 1 to 50, beside the live generation, and compare the two; the alias
+    /// does not move
+    #[arg(long, value_name = "PERCENT")]
+    pub(super) canary: Option<Share>,
     #[command(flatten)]
     pub(super) golden: GoldenFile,
     #[command(flatten)]
     pub(super) force: Force,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Promote {
+    #[command(flatten)]
+    pub(super) force: Force,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Withdraw {
+    /// Why, for the record
+    #[arg(long, value_name = "REASON")]
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -236,5 +262,10 @@ mod tests {
         }
         assert!(Arguments::try_parse_from(["lectern-ingest", "run"]).is_err());
         assert!(Arguments::try_parse_from(["lectern-ingest", "publish", "nonsense"]).is_err());
+        let canary = |percent| {
+            let line = ["lectern-ingest", "publish", "docs@20261121T101500Z", "--canary", percent];
+            Arguments::try_parse_from(line)
+        };
+        assert!(canary("50").is_ok() && canary("0").is_err() && canary("51").is_err());
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use lectern_boot::database::SqlSection;
 use lectern_boot::shutdown::Shutdown;
+use lectern_schema::canary::Canary;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::query::Mode;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::cli::arguments::{Command, Delete, Eval, Force, GoldenFile, Paths, Run, Undelete};
+use crate::cli::arguments::{Command, Delete, Eval, Force, GoldenFile, Paths, Publish, Run, Undelete};
 use crate::cli::outcome::{CommandError, Exit, Outcome};
 use crate::cli::progress::shown;
 use crate::cli::text;
@@ -22,6 +23,7 @@ use crate::examine::golden::Golden;
 use crate::examine::{Care, Examiner};
 use crate::extract::source::Sources;
 use crate::gather::{self, Inputs};
+use crate::lifecycle::canary::Withdrawn;
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::{Holder, Lease};
 use crate::lifecycle::prune::{Fate, Retention};
@@ -50,9 +52,9 @@ impl Session {
             Command::Plan(paths) => self.plan(paths).await,
             Command::Build(build) => self.build(build.paths, &build.undelete).await,
             Command::Gate(gate) => self.gate(&gate.generation.generation, &gate.golden).await,
-            Command::Publish(publish) => {
-                self.publish(&publish.generation.generation, &publish.golden, &publish.force).await
-            }
+            Command::Publish(publish) => self.publish(publish).await,
+            Command::Promote(promote) => self.promote(&promote.force).await,
+            Command::Withdraw(withdraw) => self.withdraw(withdraw.reason).await,
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
             Command::List => self.list().await,
             Command::Prune(prune) => self.prune(prune.keep).await,
@@ -171,7 +173,7 @@ impl Session {
         let contest = lifecycle.contest(generation).await?;
         let encoder = Encoder::load(&self.config).await?;
         let examined = Some(self.examined(&parts, &encoder, &contest, &questions).await?);
-        let terms = Terms { smallest: self.config.ingest.least_percent, examined, force: None };
+        let terms = Terms { smallest: self.config.ingest.least_percent, examined, ..Terms::default() };
         let verdicts = lifecycle.gate(generation, &terms).await?;
         let passed = verdicts.iter().all(|verdict| verdict.passed);
         Ok(Outcome {
@@ -181,17 +183,13 @@ impl Session {
         })
     }
 
-    async fn publish(
-        &self,
-        generation: &GenerationId,
-        golden: &GoldenFile,
-        force: &Force,
-    ) -> Result<Outcome, CommandError> {
-        let mut terms = self.terms(force)?;
-        let questions = self.questions(golden).await?;
+    async fn publish(&self, publish: Publish) -> Result<Outcome, CommandError> {
+        let generation = &publish.generation.generation;
+        let mut terms = Terms { share: publish.canary, ..self.terms(&publish.force)? };
+        let questions = self.questions(&publish.golden).await?;
         let parts = self.parts().await?;
         let lifecycle = parts.lifecycle();
-        // What does not exist, is not whole or is live is told before a model is loaded.
+        // What does not exist or is not whole is told before a model is loaded.
         let contest = lifecycle.contest(generation).await?;
         if !contest.is_moot() {
             let encoder = Encoder::load(&self.config).await?;
@@ -207,6 +205,19 @@ impl Session {
             return Ok(Vec::new());
         };
         Ok(tokio::task::spawn_blocking(move || Golden::load(&file)).await??)
+    }
+
+    async fn promote(&self, force: &Force) -> Result<Outcome, CommandError> {
+        let terms = self.terms(force)?;
+        let published = self.parts().await?.lifecycle().promote(&self.alias, &terms).await?;
+        Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+    }
+
+    async fn withdraw(&self, reason: Option<String>) -> Result<Outcome, CommandError> {
+        let withdrawn = self.parts().await?.lifecycle().withdraw(&self.alias, reason).await?;
+        let Withdrawn { canary, live } = &withdrawn;
+        let json = json!({ "withdrawn": canary.generation, "percent": canary.share, "live": live });
+        Ok(Outcome::done(text::withdrawn(&withdrawn), json))
     }
 
     async fn rollback(&self, to: Option<&GenerationId>) -> Result<Outcome, CommandError> {
@@ -275,7 +286,7 @@ impl Session {
 
     fn terms(&self, force: &Force) -> Result<Terms, CommandError> {
         let force = force.force.as_deref().map(Reason::parse).transpose()?;
-        Ok(Terms { smallest: self.config.ingest.least_percent, examined: None, force })
+        Ok(Terms { smallest: self.config.ingest.least_percent, force, ..Terms::default() })
     }
 
     fn patience(&self) -> Duration {
@@ -349,10 +360,20 @@ fn published_json(published: &Published) -> Map<String, Value> {
     let (from, to, moved, verdicts): (_, _, _, &[Verdict]) = match published {
         Published::Moved { from, to, verdicts } => (from.as_ref(), to, true, verdicts),
         Published::AlreadyLive(generation) => (Some(generation), generation, false, &[]),
+        Published::Sharing { live, verdicts, .. } => (Some(live), live, false, verdicts),
+    };
+    let canary = match published {
+        Published::Sharing { canary, .. } => Some(("canary", canary_json(canary))),
+        Published::Moved { .. } | Published::AlreadyLive(_) => None,
     };
     let fields =
         [("from", json!(from)), ("to", json!(to)), ("moved", json!(moved)), ("verdicts", json!(verdicts))];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let fields = fields.into_iter().chain(canary);
+    fields.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn canary_json(canary: &Canary) -> Value {
+    json!({ "generation": canary.generation, "percent": canary.share })
 }
 
 fn shelf_json(shelf: &Shelf) -> Value {
@@ -362,6 +383,7 @@ fn shelf_json(shelf: &Shelf) -> Value {
             "generation": listed.generation,
             "state": text::state(shelf, listed),
             "live": shelf.is_live(&listed.generation),
+            "canary_percent": shelf.canary_share(&listed.generation),
             "documents": counts.map(|counts| counts.documents),
             "chunks": counts.map(|counts| counts.chunks),
             "age_s": listed.age(shelf.read_at).as_secs(),
@@ -372,7 +394,8 @@ fn shelf_json(shelf: &Shelf) -> Value {
         })
     };
     let generations: Vec<Value> = shelf.generations.iter().map(generation).collect();
-    json!({ "alias": shelf.alias, "live": shelf.live, "generations": generations })
+    let canary = shelf.canary.as_ref().filter(|canary| !shelf.is_live(&canary.generation)).map(canary_json);
+    json!({ "alias": shelf.alias, "live": shelf.live, "canary": canary, "generations": generations })
 }
 
 fn gates_json(examination: &Examination) -> Value {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::evaluate::Evaluation;
 use crate::extract::Skipped;
+use crate::lifecycle::canary::Withdrawn;
 use crate::lifecycle::erase::Erased;
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::prune::Fate;
@@ -89,7 +90,18 @@ pub(super) fn published(published: &Published) -> String {
             format!("{}published {from} -> {to}\n", verdicts(said))
         }
         Published::AlreadyLive(generation) => format!("{generation} is live already: nothing was changed\n"),
+        Published::Sharing { live, canary, verdicts: said } => format!(
+            "{}{} serves {} % beside {live}; end it with `lectern-ingest promote` or `withdraw`\n",
+            verdicts(said),
+            canary.generation,
+            canary.share
+        ),
     }
+}
+
+pub(super) fn withdrawn(withdrawn: &Withdrawn) -> String {
+    let Withdrawn { canary, live } = withdrawn;
+    format!("withdrew {}, which served {} %: {live} serves everything\n", canary.generation, canary.share)
 }
 
 pub(super) fn verdicts(verdicts: &[Verdict]) -> String {
@@ -110,11 +122,12 @@ pub(super) fn shelf(shelf: &Shelf) -> String {
 }
 
 fn row(shelf: &Shelf, listed: &Listed) -> [String; 8] {
-    let live = if shelf.is_live(&listed.generation) { "*" } else { "" };
+    let share = shelf.canary_share(&listed.generation).map(|share| format!("{share} %"));
+    let live = if shelf.is_live(&listed.generation) { "*".to_owned() } else { share.unwrap_or_default() };
     let counts = listed.counts();
     let shown = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
     [
-        live.to_owned(),
+        live,
         listed.generation.to_string(),
         state(shelf, listed).to_owned(),
         shown(counts.map(|counts| counts.documents)),
@@ -157,6 +170,7 @@ fn gates(examination: &Examination) -> String {
 pub(super) fn state(shelf: &Shelf, listed: &Listed) -> &'static str {
     match &listed.condition {
         Condition::Complete(..) if shelf.is_live(&listed.generation) => "live",
+        Condition::Complete(..) if shelf.canary_share(&listed.generation).is_some() => "canary",
         Condition::Complete(..) if listed.is_condemned() => "erased",
         Condition::Complete(..) => "complete",
         Condition::Building(_) if listed.holder.is_some() => "building",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lectern_schema::canary::Canary;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use serde::Serialize;
@@ -128,6 +129,9 @@ impl Lifecycle {
         if let Some(successor) = &successor {
             if live {
                 self.replace_live(lease, generation, successor, documents.len()).await?;
+            } else if let Some(share) = listing.canary_share(generation) {
+                let canary = Canary { generation: successor.clone(), share };
+                self.swap_canary(lease, listing, Some(&canary)).await?;
             }
             self.registry.condemn_generation(generation, listing.read_at).await?;
         }
@@ -190,6 +194,8 @@ impl Lifecycle {
             program: PROGRAM.to_owned(),
             forced: None,
             verdicts: vec![verdict],
+            share: None,
+            reason: None,
         };
         Ok(self.registry.record_publication(&publication).await?)
     }

@@ -12,6 +12,7 @@ use crate::lifecycle::shelf::{Condition, Listed, Shelf, WasLive};
 use crate::lifecycle::{Lifecycle, LifecycleError};
 use crate::registry::error::RegistryError;
 use crate::registry::generations::GenerationState;
+use crate::registry::leases::LeaseName;
 
 impl Lifecycle {
     /// Takes over the newest build of `alias` that died, if it used the same `fingerprint`, and deletes what else dead
@@ -94,7 +95,22 @@ impl Lifecycle {
         }
     }
 
+    /// Deletes a leftover, unless somebody moves its alias now, or has moved it there meanwhile: the next build looks again.
     async fn sweep_up(&self, generation: &GenerationId, now: Timestamp) -> Result<(), LifecycleError> {
+        let alias = LeaseName::of_alias(generation.alias());
+        let lease = match Lease::take_now(&self.registry, alias, &self.holder).await {
+            Err(RegistryError::Held { .. }) => return Ok(()),
+            taken => taken?,
+        };
+        let swept = self.sweep_unserved(generation, now).await;
+        lease.release().await;
+        swept
+    }
+
+    async fn sweep_unserved(&self, generation: &GenerationId, now: Timestamp) -> Result<(), LifecycleError> {
+        if self.list(generation.alias()).await?.is_served(generation) {
+            return Ok(());
+        }
         let fate = self.delete(generation).await?;
         tracing::info!(%generation, ?fate, "leftover of a dead build");
         if fate == Fate::Deleted {
@@ -108,7 +124,7 @@ impl Lifecycle {
 fn is_leftover(listing: &Shelf, listed: &Listed, unreported: &[GenerationId]) -> bool {
     let state = listed.record.as_ref().map(|record| record.state);
     match &listed.condition {
-        _ if listing.is_live(&listed.generation) => false,
+        _ if listing.is_served(&listed.generation) => false,
         // Builds that our registry does not know have their leases elsewhere.
         Condition::Building(_) => listed.record.is_some(),
         // Without a manifest that this version can read, it is a leftover only if our registry saw it begin and not end.

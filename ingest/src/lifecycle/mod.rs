@@ -13,6 +13,7 @@ use crate::registry::error::RegistryError;
 use crate::registry::leases::LeaseName;
 use crate::store::{StoreError, WriteStore};
 
+pub mod canary;
 pub mod erase;
 pub mod gate;
 pub mod lease;
@@ -130,6 +131,12 @@ pub enum LifecycleError {
         /// All verdicts, passed ones too.
         verdicts: Vec<Verdict>,
     },
+    /// Promote or withdraw the other one first.
+    #[error("`{0}` is the canary: promote or withdraw it first, with `lectern-ingest promote` or `withdraw`")]
+    CanaryRuns(GenerationId),
+    /// Begin one first.
+    #[error("alias `{0}` has no canary: begin one with `lectern-ingest publish GENERATION --canary PERCENT`")]
+    NoCanary(AliasName),
     /// Publish something first.
     #[error("alias `{0}` points at nothing: publish a generation first, `lectern-ingest list` shows them")]
     NothingLive(AliasName),

@@ -1,5 +1,5 @@
 //! Deletes generations that nobody needs any more.
-//! Never deletes the live one, one that a server may still read, one that is being built, or the next rollback's target.
+//! Never deletes the live one, a canary, one that a server may still read, one that is being built, or the next rollback's target.
 
 use std::time::Duration;
 
@@ -48,14 +48,17 @@ pub enum Why {
     /// The alias points at it.
     #[error("it is live")]
     Live,
+    /// It serves a share beside the live one.
+    #[error("it is the canary")]
+    Canary,
     /// It is one of the newest that were live.
     #[error("it is among the newest {0} that were live")]
     Retained(usize),
     /// A rollback would go to it.
     #[error("a rollback would go to it")]
     RollbackTarget,
-    /// It ceased to be live too short a time ago.
-    #[error("it was live until less than {} s ago: a server may still read it", .0.as_secs())]
+    /// It ceased to be live, or the canary, too short a time ago.
+    #[error("it was served until less than {} s ago: a server may still read it", .0.as_secs())]
     Grace(Duration),
     /// It may still be resumed or published.
     #[error("it is younger than {} h and was never live: its build may be resumed, or it may be published", .0.as_secs() / 3_600)]
@@ -167,13 +170,17 @@ fn reason_to_keep(
     if shelf.is_live(generation) {
         return Some(Why::Live);
     }
+    if shelf.canary_share(generation).is_some() {
+        return Some(Why::Canary);
+    }
     if listed.is_condemned() {
         return None;
     }
     // A complete generation that the registry never heard of may have been live: it is not a mere leftover.
     if !listed.is_complete() || listed.was_live() == WasLive::Never {
         let young = listed.age(shelf.read_at) < retention.unpublished;
-        return young.then_some(Why::Unpublished(retention.unpublished));
+        let why = young.then_some(Why::Unpublished(retention.unpublished));
+        return why.or_else(|| in_grace(listed, shelf.read_at, retention.grace));
     }
     let Some(live) = &shelf.live else { return Some(Why::NothingLive) };
     if retained.contains(&generation) {
@@ -183,12 +190,13 @@ fn reason_to_keep(
     if is_target && 0 < retention.keep {
         return Some(Why::RollbackTarget);
     }
-    in_grace(listed, shelf.read_at, retention.grace).then_some(Why::Grace(retention.grace))
+    in_grace(listed, shelf.read_at, retention.grace)
 }
 
-fn in_grace(listed: &Listed, now: Timestamp, grace: Duration) -> bool {
+fn in_grace(listed: &Listed, now: Timestamp, grace: Duration) -> Option<Why> {
     let superseded = listed.record.as_ref().and_then(|record| record.superseded_at);
     let since = superseded.and_then(|superseded| Duration::try_from(now.duration_since(superseded)).ok());
     // Superseded "in the future" means that clocks differ: too early to delete.
-    superseded.is_some() && since.is_none_or(|since| since < grace)
+    let early = superseded.is_some() && since.is_none_or(|since| since < grace);
+    early.then_some(Why::Grace(grace))
 }

@@ -1,6 +1,7 @@
 //! Moves an alias forward, to a generation that is whole and that the gates let through.
 //! Never moves it back, and never past somebody else's move.
 
+use lectern_schema::canary::{Canary, Share};
 use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::GenerationId;
 
@@ -43,12 +44,15 @@ pub struct Contest {
     pub live: Option<GenerationId>,
     /// Manifest of what is live, `None` when nothing is, or nothing whole.
     pub live_manifest: Option<Manifest>,
+    /// Whether the candidate is the canary: it was examined when it became that.
+    pub is_canary: bool,
 }
 
 impl Contest {
-    /// Whether publishing will not get as far as asking the gates: the candidate is live, or older than what is.
+    /// Whether publishing needs no look into the store: the candidate was examined when it became the canary, or is live,
+    /// or older than what is.
     pub fn is_moot(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| self.candidate.generation <= *live)
+        self.is_canary || self.live.as_ref().is_some_and(|live| self.candidate.generation <= *live)
     }
 }
 
@@ -70,6 +74,8 @@ pub struct Terms {
     pub examined: Option<Examined>,
     /// Why a refusal is overruled.
     pub force: Option<Reason>,
+    /// Only this share of the traffic, as a canary: the alias does not move.
+    pub share: Option<Share>,
 }
 
 /// What became of the alias.
@@ -86,6 +92,15 @@ pub enum Published {
     },
     /// It pointed there already: nothing was changed.
     AlreadyLive(GenerationId),
+    /// It was not moved: a canary serves a share beside what it points at.
+    Sharing {
+        /// What it points at.
+        live: GenerationId,
+        /// The canary.
+        canary: Canary,
+        /// What the gates said.
+        verdicts: Vec<Verdict>,
+    },
 }
 
 impl Lifecycle {
@@ -95,6 +110,7 @@ impl Lifecycle {
         let (listed, _) = whole(&listing, generation)?;
         let unknown = || LifecycleError::Incomplete(generation.clone());
         Ok(Contest {
+            is_canary: listing.canary_share(generation).is_some(),
             candidate: listed.manifest().cloned().ok_or_else(unknown)?,
             live_manifest: listing
                 .live()
@@ -135,8 +151,8 @@ impl Lifecycle {
         Ok(self.registry.record_examination(&examination).await?)
     }
 
-    /// Points the generation's alias at it. One publisher at a time; of two that began at once, the second is told that
-    /// the alias has moved.
+    /// Points the generation's alias at it, or makes it the alias's canary when the terms name a share. One publisher at a
+    /// time; of two that began at once, the second is told that the alias has moved.
     pub async fn publish(
         &self,
         generation: &GenerationId,
@@ -152,7 +168,7 @@ impl Lifecycle {
         published
     }
 
-    async fn publish_alone(
+    pub(super) async fn publish_alone(
         &self,
         lease: &Lease,
         expected: Option<&GenerationId>,
@@ -163,6 +179,7 @@ impl Lifecycle {
         let listing = self.list(generation.alias()).await?;
         if listing.is_live(generation) {
             self.note_live(&listing).await?;
+            self.forget_promoted(lease, &listing).await?;
             return Ok(Published::AlreadyLive(generation.clone()));
         }
         let is_successor = listing.live.as_ref().zip(expected).is_some_and(|(live, was)| live.succeeds(was));
@@ -181,20 +198,26 @@ impl Lifecycle {
         let reason = passed.as_ref().ok().copied().flatten();
         self.record(&listing, generation, &verdicts, reason).await?;
         let forced = passed?;
+        let promoted = listing.canary_share(generation).is_some();
         let publication = Publication {
-            kind: PublicationKind::Publish,
+            kind: if promoted { PublicationKind::Promote } else { PublicationKind::Publish },
             from: listing.live.clone(),
             to: generation.clone(),
             at: self.registry.now().await?,
             program: PROGRAM.to_owned(),
             forced: forced.map(|reason| reason.as_str().to_owned()),
             verdicts,
+            share: terms.share,
+            reason: None,
         };
+        if let Some(share) = terms.share {
+            return self.share(lease, &listing, share, publication).await;
+        }
         self.perform(lease, &listing, &publication).await?;
         Ok(Published::Moved { from: publication.from, to: publication.to, verdicts: publication.verdicts })
     }
 
-    /// Moves the alias and records it. What could not be found out later is recorded before: that the present one was live.
+    /// Moves the alias and records it, and ends the canary: what it was compared with is live no more. What could not be found out later is recorded before: that the present one was live.
     pub(super) async fn perform(
         &self,
         lease: &Lease,
@@ -202,20 +225,32 @@ impl Lifecycle {
         publication: &Publication,
     ) -> Result<(), LifecycleError> {
         self.note_live(listing).await?;
-        if let Some(manifest) = listing.find(&publication.to).and_then(Listed::manifest) {
-            self.registry.complete_generation(manifest).await?;
-        }
+        self.note_complete(listing, &publication.to).await?;
+        self.withdraw_bystander(lease, listing, publication).await?;
         self.swap(lease, publication.from.as_ref(), &publication.to).await?;
         tracing::info!(alias = %listing.alias, to = %publication.to, "alias moved");
         let recorded = self.registry.record_publication(publication).await;
         recorded.map_err(|source| LifecycleError::Unrecorded {
             to: Box::new(publication.to.clone()),
             source: Box::new(source),
-        })
+        })?;
+        self.forget_promoted(lease, &Shelf { live: Some(publication.to.clone()), ..listing.clone() }).await
+    }
+
+    /// Records that a generation is whole, which the store says.
+    pub(super) async fn note_complete(
+        &self,
+        listing: &Shelf,
+        generation: &GenerationId,
+    ) -> Result<(), LifecycleError> {
+        if let Some(manifest) = listing.find(generation).and_then(Listed::manifest) {
+            self.registry.complete_generation(manifest).await?;
+        }
+        Ok(())
     }
 
     /// Records that the live generation is or was live. A crash between moving an alias and recording it may have lost that.
-    async fn note_live(&self, listing: &Shelf) -> Result<(), LifecycleError> {
+    pub(super) async fn note_live(&self, listing: &Shelf) -> Result<(), LifecycleError> {
         let Some(live) = listing.live() else { return Ok(()) };
         if let Some(manifest) = live.manifest() {
             self.registry.complete_generation(manifest).await?;

@@ -47,6 +47,8 @@ impl Lifecycle {
             program: PROGRAM.to_owned(),
             forced: None,
             verdicts: Vec::new(),
+            share: None,
+            reason: None,
         };
         self.perform(lease, &listing, &publication).await?;
         Ok(Published::Moved { from: publication.from, to: publication.to, verdicts: publication.verdicts })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lectern_schema::canary::{Canary, Share};
 use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, GenerationId};
 
@@ -22,6 +23,8 @@ pub struct Shelf {
     pub alias: AliasName,
     /// What it points at, as the store says.
     pub live: Option<GenerationId>,
+    /// What serves a share beside it, as the store says.
+    pub canary: Option<Canary>,
     /// Its generations, oldest first.
     pub generations: Vec<Listed>,
     /// When it was read, by the registry's clock.
@@ -125,6 +128,7 @@ impl Shelf {
     ) -> Result<Self, LifecycleError> {
         // The alias first: a generation published in between is then at worst listed as not live yet.
         let live = store.live(alias).await?;
+        let canary = store.canary(alias).await?;
         let stored = store.generations(alias).await?;
         let records = registry.generations(alias).await?;
         let mut examinations = registry.last_examinations(alias).await?;
@@ -137,7 +141,7 @@ impl Shelf {
             let living = holding.filter(|holding| !holding.process.as_deref().is_some_and(process::has_died));
             listed.holder = living.map(|holding| holding.holder);
         }
-        Ok(Self { alias: alias.clone(), live, generations, read_at })
+        Ok(Self { alias: alias.clone(), live, canary, generations, read_at })
     }
 
     /// The generation of this name.
@@ -153,6 +157,18 @@ impl Shelf {
     /// Whether it is the live generation.
     pub fn is_live(&self, generation: &GenerationId) -> bool {
         self.live.as_ref() == Some(generation)
+    }
+
+    /// The share of the traffic that the generation serves as a canary. The live one is none, although a promotion that
+    /// died half-way may have left it marked as one.
+    pub fn canary_share(&self, generation: &GenerationId) -> Option<Share> {
+        let canary = self.canary.as_ref().filter(|canary| canary.generation == *generation);
+        canary.filter(|_| !self.is_live(generation)).map(|canary| canary.share)
+    }
+
+    /// Whether servers answer from the generation, be it only a share of the traffic.
+    pub fn is_served(&self, generation: &GenerationId) -> bool {
+        self.is_live(generation) || self.canary_share(generation).is_some()
     }
 
     /// Complete generations that are not live, oldest first.

@@ -1,7 +1,8 @@
-//! Every move of an alias: from what, to what, when, by which program, past which verdicts.
+//! Every move of an alias, and every canary: from what, to what, when, by which program, past which verdicts.
 //! Never moves an alias.
 
 use jiff::Timestamp;
+use lectern_schema::canary::Share;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use uuid::Uuid;
 
@@ -16,30 +17,41 @@ pub enum PublicationKind {
     Publish,
     /// Back, to a generation that was live before.
     Rollback,
+    /// Nowhere: a generation serves a share beside the live one.
+    Canary,
+    /// Forward, to the canary.
+    Promote,
+    /// Nowhere: the canary ends.
+    Withdraw,
 }
 
 impl PublicationKind {
+    const ALL: [Self; 5] = [Self::Publish, Self::Rollback, Self::Canary, Self::Promote, Self::Withdraw];
+
     /// The kind as the table spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Publish => "publish",
             Self::Rollback => "rollback",
+            Self::Canary => "canary",
+            Self::Promote => "promote",
+            Self::Withdraw => "withdraw",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Publish, Self::Rollback].into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// One move of an alias.
+/// One move of an alias, or the beginning or end of a canary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// Which command moved it.
     pub kind: PublicationKind,
-    /// What it pointed at before.
+    /// What it pointed at before; of a canary, what is live beside it; of a withdrawal, the canary.
     pub from: Option<GenerationId>,
-    /// What it points at since.
+    /// What it points at since; of a canary, the generation; of a withdrawal, what is live.
     pub to: GenerationId,
     /// When.
     pub at: Timestamp,
@@ -49,6 +61,10 @@ pub struct Publication {
     pub forced: Option<String>,
     /// What the gates said.
     pub verdicts: Vec<Verdict>,
+    /// A canary's share of the traffic.
+    pub share: Option<Share>,
+    /// Why a canary was withdrawn.
+    pub reason: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -60,20 +76,25 @@ struct Row {
     program: String,
     forced: Option<String>,
     verdicts: String,
+    share: Option<i64>,
+    reason: Option<String>,
 }
 
 impl Registry {
-    /// Remembers a move, and with it that the one generation went live and the other ceased to be.
+    /// Remembers a move, and with it that the one generation went live and the other ceased to be. Of a canary it remembers
+    /// when it ended: a server may read it for a while longer.
     pub async fn record_publication(&self, publication: &Publication) -> Result<(), RegistryError> {
         const RECORD: &str = "
             INSERT INTO publications
-                (publication_id, alias, kind, from_generation, to_generation, moved_at, program, forced, verdicts)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                (publication_id, alias, kind, from_generation, to_generation, moved_at, program, forced, verdicts,
+                 share, reason)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         const WENT_LIVE: &str =
             "UPDATE generations SET published_at = $2, superseded_at = NULL WHERE generation = $1";
         const CEASED: &str = "
             UPDATE generations SET superseded_at = $2, published_at = COALESCE(published_at, $2)
             WHERE generation = $1";
+        const WITHDRAWN: &str = "UPDATE generations SET superseded_at = $2 WHERE generation = $1";
         let at = publication.at.as_millisecond();
         let from = publication.from.as_ref().map(GenerationId::as_str);
         let verdicts = self.read("a gate's verdict", serde_json::to_string(&publication.verdicts))?;
@@ -89,25 +110,33 @@ impl Registry {
                 .bind(publication.program.as_str())
                 .bind(publication.forced.as_deref().map(storable).as_deref())
                 .bind(verdicts)
+                .bind(publication.share.map(|share| i64::from(share.percent())))
+                .bind(publication.reason.as_deref().map(storable).as_deref())
                 .execute(&mut *transaction)
                 .await?;
-            if let Some(from) = from {
-                sqlx::query(CEASED).bind(from).bind(at).execute(&mut *transaction).await?;
+            let (ended, live) = match publication.kind {
+                PublicationKind::Publish | PublicationKind::Promote | PublicationKind::Rollback => {
+                    (from.map(|from| (CEASED, from)), Some(publication.to.as_str()))
+                }
+                PublicationKind::Withdraw => (from.map(|from| (WITHDRAWN, from)), None),
+                PublicationKind::Canary => (None, None),
+            };
+            for (statement, generation) in ended.into_iter().chain(live.map(|live| (WENT_LIVE, live))) {
+                sqlx::query(statement).bind(generation).bind(at).execute(&mut *transaction).await?;
             }
-            sqlx::query(WENT_LIVE).bind(publication.to.as_str()).bind(at).execute(&mut *transaction).await?;
             transaction.commit().await
         })
         .await
     }
 
-    /// The last `limit` moves of `alias`, newest first.
+    /// The last `limit` moves and canaries of `alias`, newest first.
     pub async fn publications(
         &self,
         alias: &AliasName,
         limit: u32,
     ) -> Result<Vec<Publication>, RegistryError> {
         const NEWEST: &str = "
-            SELECT kind, from_generation, to_generation, moved_at, program, forced, verdicts
+            SELECT kind, from_generation, to_generation, moved_at, program, forced, verdicts, share, reason
             FROM publications WHERE alias = $1
             ORDER BY moved_at DESC, publication_id DESC LIMIT $2";
         let asking = sqlx::query_as::<_, Row>(NEWEST).bind(alias.as_str()).bind(i64::from(limit));
@@ -126,6 +155,13 @@ impl Registry {
             program: row.program,
             forced: row.forced,
             verdicts: self.read("a gate's verdict", serde_json::from_str(&row.verdicts))?,
+            share: row.share.map(|share| self.share(share)).transpose()?,
+            reason: row.reason,
         })
+    }
+
+    fn share(&self, percent: i64) -> Result<Share, RegistryError> {
+        let share = u8::try_from(percent).ok().and_then(|percent| Share::parse(percent).ok());
+        share.ok_or_else(|| self.database.damaged("a canary's share", None).into())
     }
 }

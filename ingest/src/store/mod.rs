@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use lectern_schema::canary::Canary;
 use lectern_schema::chunk::ChunkPayload;
 use lectern_schema::embedding::{DenseVector, SparseVector};
 use lectern_schema::generation::{Counts, Manifest};
@@ -117,7 +118,19 @@ pub trait WriteStore: Debug + Send + Sync {
         to: &'a GenerationId,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Deletes a generation that is not live. Fails with `Held` when a reader has it open and that can be known.
+    /// The generation that serves a share beside the live one, `None` while there is none.
+    fn canary<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Option<Canary>, StoreError>>;
+
+    /// Compare-and-swap: makes `to` the canary of `alias`, or ends the canary, if it is still `expected`, else fails with
+    /// `CanaryMoved`.
+    fn swap_canary<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        expected: Option<&'a Canary>,
+        to: Option<&'a Canary>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Deletes a generation that is neither live nor a canary. Fails with `Held` when a reader has it open and that can be known.
     fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
@@ -154,7 +167,17 @@ pub enum StoreError {
         /// What it points at.
         found: Option<Box<GenerationId>>,
     },
-    /// The generation is live or a process has it open.
+    /// Somebody else began or ended a canary in the meantime.
+    #[error("the canary of alias `{alias}` is {}, not {} as expected: somebody else changed it; nothing was changed", on_trial(.found.as_deref()), on_trial(.expected.as_deref()))]
+    CanaryMoved {
+        /// The alias.
+        alias: AliasName,
+        /// What it was thought to be.
+        expected: Option<Box<Canary>>,
+        /// What it is.
+        found: Option<Box<Canary>>,
+    },
+    /// The generation is live, a canary, or a process has it open.
     #[error("generation `{generation}` is in use by {holder}")]
     Held {
         /// The generation.
@@ -208,6 +231,11 @@ impl StoreError {
         Self::Moved { alias: alias.clone(), expected, found: found.map(Box::new) }
     }
 
+    fn canary_moved(alias: &AliasName, expected: Option<&Canary>, found: Option<Canary>) -> Self {
+        let expected = expected.cloned().map(Box::new);
+        Self::CanaryMoved { alias: alias.clone(), expected, found: found.map(Box::new) }
+    }
+
     fn incomplete(generation: &GenerationId) -> Self {
         let reason =
             format!("generation `{generation}` is not complete: its build is still running or was abandoned");
@@ -235,4 +263,11 @@ pub fn connect(section: &StoreSection, qdrant: &QdrantSection) -> Result<Arc<dyn
 
 fn shown(generation: Option<&GenerationId>) -> String {
     generation.map_or_else(|| "nothing".to_owned(), |id| format!("`{id}`"))
+}
+
+fn on_trial(canary: Option<&Canary>) -> String {
+    canary.map_or_else(
+        || "none".to_owned(),
+        |canary| format!("`{}` with {} %", canary.generation, canary.share),
+    )
 }

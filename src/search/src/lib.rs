@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use lectern_resilience::upstream::Snapshot;
+use lectern_schema::canary::Canary;
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, ChunkId, GenerationId};
@@ -29,14 +30,24 @@ pub mod qdrant;
 pub mod query;
 pub mod stored;
 
+/// Where an alias points at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The live generation.
+    pub live: GenerationId,
+    /// The generation that serves a share beside it. A pointer that cannot be read is none: the live traffic does not
+    /// suffer from it, and the ingest, which wrote it, says what is wrong.
+    pub canary: Option<Canary>,
+}
+
 /// A store that can be read.
 pub trait Search: Debug + Send + Sync {
-    /// The generation that `alias` points at now.
+    /// Where `alias` points now.
     fn resolve<'a>(
         &'a self,
         alias: &'a AliasName,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<GenerationId, SearchError>>;
+    ) -> BoxFuture<'a, Result<Resolved, SearchError>>;
 
     /// Opens a whole generation whose vectors `encoding` can be compared with; refuses every other one.
     fn open<'a>(

@@ -113,6 +113,18 @@ pub struct Admitted {
     began: Instant,
 }
 
+impl Admitted {
+    /// Whether there is room for work that nobody waits for: no request waits or was just turned away, and half of the
+    /// places are free.
+    pub fn has_spare_room(&self) -> bool {
+        self.class.as_ref().is_some_and(|class| {
+            let state = class.lock();
+            let half_free = class.places <= state.free.saturating_mul(2);
+            half_free && state.queue.is_empty() && state.refusing_since.is_none()
+        })
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(class) = self.class.take() {
@@ -263,6 +275,18 @@ mod tests {
         assert!(matches!(ask(&door, within(5_000)).await, Err(AnswerError::Overloaded { .. })));
         drop(first);
         assert!(ask(&door, within(5_000)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn there_is_spare_room_while_half_of_the_places_are_free() {
+        let door = door(4, 0);
+        let first = ask(&door, within(5_000)).await.unwrap();
+        let _second = ask(&door, within(5_000)).await.unwrap();
+        assert!(first.has_spare_room());
+        let third = ask(&door, within(5_000)).await.unwrap();
+        assert!(!first.has_spare_room());
+        drop(third);
+        assert!(first.has_spare_room());
     }
 
     #[tokio::test]

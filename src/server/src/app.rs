@@ -110,7 +110,12 @@ impl App {
         let retriever =
             Retriever::new(embedder, Bm25::new(&encoding.sparse)?, &config.cache, Arc::clone(&metrics));
         Ok(Arc::new(Self {
-            generations: Generations::new(store, encoding, Arc::clone(&metrics)),
+            generations: Generations::new(
+                store,
+                encoding,
+                Arc::clone(&metrics),
+                tokio::runtime::Handle::current(),
+            ),
             answerer: Answerer {
                 admission: Admission::new(&config.limits),
                 retriever,
@@ -205,7 +210,8 @@ impl Server {
         public_handle.stop(true).await;
         let ended = serving.await.map_err(io::Error::other)?;
         // Connections are closed: work that is left has no listener, and gives up.
-        if tokio::time::timeout(Self::DRAIN, app.flights.drain()).await.is_err() {
+        let drain = futures::future::join(app.flights.drain(), app.generations.end_comparisons());
+        if tokio::time::timeout(Self::DRAIN, drain).await.is_err() {
             tracing::warn!("work was left behind");
         }
         stop.cancel();

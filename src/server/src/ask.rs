@@ -13,6 +13,8 @@ use crate::answer::event::{Answer, Event};
 use crate::app::App;
 use crate::cache::semantic::Resembled;
 use crate::caller::Caller;
+use crate::canary::Ending;
+use crate::canary::lot::Lot;
 use crate::flight::{Delivered, EventSink, Found};
 use crate::generations::Served;
 use crate::origin::{CacheOutcome, Events, Origin};
@@ -42,6 +44,12 @@ pub struct Ask {
     pub request_id: String,
 }
 
+impl Ask {
+    fn lot(&self) -> Lot<'_> {
+        self.session.map_or(Lot::Question(self.caller.tenant(), &self.retrieval.question), Lot::Session)
+    }
+}
+
 /// An ask that is being answered. Dropping it takes one listener away from the work.
 #[derive(Debug)]
 pub struct Asking {
@@ -56,6 +64,7 @@ pub struct Asking {
     events: Events,
     delivered: Delivered,
     recording: Recording,
+    served: Served,
     deadline: Deadline,
 }
 
@@ -88,6 +97,11 @@ impl Asking {
         if event.is_last() {
             self.delivered = self.read_so_far();
             self.events = Events::Ended;
+            self.served.ended(match &event {
+                // What cites nothing found nothing to stand on.
+                Event::Done(answer) => Ending::of(answer.citations.len()),
+                _ => Ending::Failed,
+            });
         }
         Some(event)
     }
@@ -146,7 +160,8 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
     let turn = app.begin_turn(&ask).await?;
     ask.history = turn.as_ref().map(OpenTurn::history).unwrap_or_default();
     let recording = Recording::of(Arc::clone(&app.sessions), turn);
-    let served = app.generations.served(&ask.alias, ask.deadline).await?;
+    let served = app.generations.served(&ask.alias, &ask.lot(), ask.deadline).await?;
+    let pinned = served.clone();
     let generation = served.manifest().generation.clone();
     let deadline = ask.deadline;
     let origin = if ask.retrieval.cache.reads() {
@@ -164,6 +179,7 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
         resembled,
         events,
         recording,
+        served: pinned,
         delivered: Delivered::default(),
         deadline,
     })

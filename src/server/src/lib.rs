@@ -9,6 +9,7 @@ pub mod ask;
 pub mod budget;
 pub mod cache;
 pub mod caller;
+pub mod canary;
 pub mod command;
 pub mod config;
 pub mod connection;

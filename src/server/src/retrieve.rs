@@ -103,7 +103,7 @@ impl Retriever {
     /// Searches `served`. A hybrid search whose embedder is down or late goes on with words alone, and says so.
     pub async fn retrieve(
         &self,
-        _: &Admitted,
+        admitted: &Admitted,
         served: &Served,
         retrieval: &Retrieval,
         budget: &Budget,
@@ -114,8 +114,9 @@ impl Retriever {
         let query = Query { arms, filter: retrieval.filter.clone(), limit: retrieval.limit };
         let found = served.search(&query, budget.until(Stage::Search)).await;
         self.metrics.called(Dependency::Store, found.is_ok());
-        watch.lap(Stage::Search);
+        let took = watch.lap(Stage::Search);
         let hits = Arc::new(found.map_err(AnswerError::search)?);
+        served.searched(&query, &hits, took, admitted.has_spare_room());
         if retrieval.cache.writes() && degraded.is_empty() {
             let key = RetrievalKey::of(retrieval, &served.manifest().generation);
             self.retrievals.keep(key, Arc::clone(&hits));

@@ -19,7 +19,7 @@ use lectern_search::config::{StoreKind, StoreSection};
 use lectern_search::error::{OpenError, SearchError};
 use lectern_search::filter::Filter;
 use lectern_search::query::{Arms, Hit, Limit, Query};
-use lectern_search::{Collection, Search};
+use lectern_search::{Collection, Resolved, Search};
 use lectern_test_qdrant::TestQdrant;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -127,8 +127,12 @@ impl Fixture {
         self.read.open(generation, &encoding(), soon()).await
     }
 
-    pub(crate) async fn resolve(&self) -> Result<GenerationId, SearchError> {
+    pub(crate) async fn resolved(&self) -> Result<Resolved, SearchError> {
         self.read.resolve(&self.alias, soon()).await
+    }
+
+    pub(crate) async fn resolve(&self) -> Result<GenerationId, SearchError> {
+        Ok(self.resolved().await?.live)
     }
 
     pub(crate) async fn publish(

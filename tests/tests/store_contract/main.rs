@@ -10,6 +10,7 @@
 )]
 
 mod building;
+mod canaries;
 mod embedded;
 mod filters;
 mod fixture;
@@ -81,4 +82,12 @@ contract! {
     publishing::generations_are_listed_oldest_first_and_by_alias,
     publishing::a_live_generation_cannot_be_deleted,
     publishing::a_deleted_generation_is_gone,
+    canaries::an_alias_has_no_canary_until_one_is_made,
+    canaries::a_canary_is_read_with_what_is_live_and_its_share,
+    canaries::a_canary_is_given_another_share_and_ended,
+    canaries::another_generation_takes_a_canary_s_place,
+    canaries::a_canary_that_somebody_else_has_changed_is_left_alone,
+    canaries::a_build_or_nothing_cannot_be_a_canary,
+    canaries::a_canary_cannot_be_deleted_until_it_has_ended,
+    canaries::what_was_a_canary_can_be_published_and_is_no_user_s_alias,
 }

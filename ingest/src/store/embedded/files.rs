@@ -55,6 +55,12 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     path.parent().map_or(Ok(()), sync)
 }
 
+/// Removes a file for good.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    fs::remove_file(path).map_err(FileFault::at("remove", path))?;
+    path.parent().map_or(Ok(()), sync)
+}
+
 /// Waits until a file, or what a directory lists, is on the disk.
 pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(FileFault::at("sync", path))?;

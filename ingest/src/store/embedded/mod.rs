@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use lectern_schema::canary::Canary;
 use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::embedded::layout::Layout;
@@ -198,6 +199,23 @@ impl WriteStore for EmbeddedStore {
         let (layout, alias) = (self.layout.clone(), alias.clone());
         let (expected, to) = (expected.cloned(), to.clone());
         blocking("move the alias", move || alias::swap(&layout, &alias, expected.as_ref(), &to)).boxed()
+    }
+
+    fn canary<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Option<Canary>, StoreError>> {
+        let (layout, alias) = (self.layout.clone(), alias.clone());
+        blocking("read the canary", move || Ok(layout.canary(&alias)?)).boxed()
+    }
+
+    fn swap_canary<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        expected: Option<&'a Canary>,
+        to: Option<&'a Canary>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let (layout, alias) = (self.layout.clone(), alias.clone());
+        let (expected, to) = (expected.cloned(), to.cloned());
+        let swap = move || alias::swap_canary(&layout, &alias, expected.as_ref(), to.as_ref());
+        blocking("move the canary", swap).boxed()
     }
 
     fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use lectern_schema::canary::Canary;
 use lectern_schema::generation::{BuildState, Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::config::{BadStore, StoreSection};
@@ -22,6 +23,7 @@ use crate::store::qdrant::call::{Fault, bounded};
 use crate::store::qdrant::settings::QdrantSection;
 
 mod call;
+mod canary;
 mod collection;
 mod documents;
 mod point;
@@ -169,16 +171,19 @@ impl QdrantStore {
         to: &GenerationId,
     ) -> Result<(), StoreError> {
         self.expect(alias, expected).await?;
-        let manifest = self.manifest(to).await?;
-        if manifest.as_ref().and_then(Manifest::counts).is_none() {
-            return Err(StoreError::incomplete(to));
-        }
+        self.refuse_incomplete(to).await?;
         self.expect(alias, expected).await?;
         let request = CreateAlias { alias_name: alias.to_string(), collection_name: to.to_string() };
         bounded("move the alias", self.client.create_alias(request))
             .await
             .map_err(|fault| fault.of_generation(to))?;
         self.expect(alias, Some(to)).await
+    }
+
+    async fn refuse_incomplete(&self, generation: &GenerationId) -> Result<(), StoreError> {
+        let manifest = self.manifest(generation).await?;
+        let complete = manifest.as_ref().and_then(Manifest::counts).is_some();
+        if complete { Ok(()) } else { Err(StoreError::incomplete(generation)) }
     }
 
     async fn expect(&self, alias: &AliasName, expected: Option<&GenerationId>) -> Result<(), StoreError> {
@@ -293,6 +298,19 @@ impl WriteStore for QdrantStore {
         to: &'a GenerationId,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.move_alias(alias, expected, to).boxed()
+    }
+
+    fn canary<'a>(&'a self, alias: &'a AliasName) -> BoxFuture<'a, Result<Option<Canary>, StoreError>> {
+        self.canary_of(alias).boxed()
+    }
+
+    fn swap_canary<'a>(
+        &'a self,
+        alias: &'a AliasName,
+        expected: Option<&'a Canary>,
+        to: Option<&'a Canary>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.move_canary(alias, expected, to).boxed()
     }
 
     fn delete<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -1,10 +1,12 @@
-//! Where the embedded store keeps what: `collections/GENERATION/{manifest.json,LOCK,shard/}` and `aliases/NAME`.
+//! Where the embedded store keeps what: `collections/GENERATION/{manifest.json,LOCK,shard/}` and `aliases/NAME` with
+//! `aliases/NAME.canary`.
 //! Reads manifests and aliases for both sides; never writes a file.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use lectern_schema::canary::Canary;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 
@@ -76,7 +78,12 @@ impl Layout {
         self.aliases().join(alias.as_str())
     }
 
-    /// The file whose lock is held while the alias is compared and moved. No alias has a dot in its name.
+    /// The file that holds the name and the share of the alias's canary. No alias has a dot in its name.
+    pub fn canary_file(&self, alias: &AliasName) -> PathBuf {
+        self.aliases().join(format!("{alias}.canary"))
+    }
+
+    /// The file whose lock is held while the alias or its canary is compared and moved.
     pub fn alias_lock(&self, alias: &AliasName) -> PathBuf {
         self.aliases().join(format!("{alias}.lock"))
     }
@@ -90,6 +97,15 @@ impl Layout {
             Ok(generation) => Ok(Some(generation)),
             Err(fault) => Err(FileFault::at("read", &path)(io::Error::new(ErrorKind::InvalidData, fault))),
         }
+    }
+
+    /// The canary of `alias`, `None` when there is none.
+    pub fn canary(&self, alias: &AliasName) -> Result<Option<Canary>, FileFault> {
+        let path = self.canary_file(alias);
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        let canary = Canary::read(alias, String::from_utf8_lossy(&bytes).trim_end());
+        let invalid = |fault| FileFault::at("read", &path)(io::Error::new(ErrorKind::InvalidData, fault));
+        canary.map(Some).map_err(invalid)
     }
 
     /// The generation's manifest, `None` when it has none.
@@ -126,5 +142,18 @@ mod tests {
         assert_eq!(layout.alias_target(&alias).unwrap_err().source.kind(), ErrorKind::InvalidData);
         fs::write(layout.alias_file(&alias), "docs@20261121T101500Z\n").unwrap();
         assert_eq!(layout.alias_target(&alias).unwrap().unwrap().as_str(), "docs@20261121T101500Z");
+    }
+
+    #[test]
+    fn a_canary_s_file_that_holds_something_else_is_told_from_a_missing_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::new(directory.path());
+        let alias = AliasName::parse("docs").unwrap();
+        assert_eq!(layout.canary(&alias).unwrap(), None);
+        fs::create_dir(layout.aliases()).unwrap();
+        fs::write(layout.canary_file(&alias), "docs@20261121T101500Z 51\n").unwrap();
+        assert_eq!(layout.canary(&alias).unwrap_err().source.kind(), ErrorKind::InvalidData);
+        fs::write(layout.canary_file(&alias), "docs@20261121T101500Z 5\n").unwrap();
+        assert_eq!(layout.canary(&alias).unwrap().unwrap().share.percent(), 5);
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use crate::embedded::collection::EmbeddedCollection;
 use crate::embedded::layout::Layout;
 use crate::error::{OpenError, SearchError};
-use crate::{Collection, Search, manifest};
+use crate::{Collection, Resolved, Search, manifest};
 
 mod collection;
 mod filter;
@@ -50,15 +50,15 @@ impl EmbeddedStore {
         Self { layout: Layout::new(root), cores: Arc::new(Semaphore::new(cores)), open: Mutex::default() }
     }
 
-    async fn resolve_alias(
-        &self,
-        alias: &AliasName,
-        deadline: Deadline,
-    ) -> Result<GenerationId, SearchError> {
+    async fn resolve_alias(&self, alias: &AliasName, deadline: Deadline) -> Result<Resolved, SearchError> {
         let (layout, name) = (self.layout.clone(), alias.clone());
-        work::run(deadline, move || layout.alias_target(&name).map_err(SearchError::from))
-            .await?
-            .ok_or_else(|| SearchError::UnknownAlias(alias.clone()))
+        let read = move || {
+            let live = layout.alias_target(&name).map_err(SearchError::from)?;
+            Ok::<_, SearchError>(live.map(|live| (live, layout.canary(&name).unwrap_or_default())))
+        };
+        let (live, canary) =
+            work::run(deadline, read).await?.ok_or_else(|| SearchError::UnknownAlias(alias.clone()))?;
+        Ok(Resolved { live, canary })
     }
 
     async fn open_generation(
@@ -100,7 +100,7 @@ impl Search for EmbeddedStore {
         &'a self,
         alias: &'a AliasName,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<GenerationId, SearchError>> {
+    ) -> BoxFuture<'a, Result<Resolved, SearchError>> {
         self.resolve_alias(alias, deadline).boxed()
     }
 

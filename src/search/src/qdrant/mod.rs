@@ -11,6 +11,7 @@ use lectern_resilience::call::Allowance;
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use lectern_resilience::upstream::{Bounds, Snapshot, Upstream};
+use lectern_schema::canary::Canary;
 use lectern_schema::fingerprint::Encoding;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, GenerationId};
@@ -24,7 +25,7 @@ use thread_local::ThreadLocal;
 use crate::config::{BadStore, StoreSection};
 use crate::error::{OpenError, SearchError};
 use crate::qdrant::collection::QdrantCollection;
-use crate::{Collection, Search, manifest};
+use crate::{Collection, Resolved, Search, manifest};
 
 mod collection;
 mod filter;
@@ -101,16 +102,19 @@ impl QdrantStore {
         Ok(Self { connection: Connection { clients: Arc::new(clients), upstream, batch, concurrency } })
     }
 
-    async fn resolve_alias(
-        &self,
-        alias: &AliasName,
-        deadline: Deadline,
-    ) -> Result<GenerationId, SearchError> {
+    async fn resolve_alias(&self, alias: &AliasName, deadline: Deadline) -> Result<Resolved, SearchError> {
         let call = async |client: Arc<Qdrant>| client.list_aliases().await.map_err(status::of_store);
         let listed = self.connection.call(deadline, call).await?;
-        let target = listed.aliases.into_iter().find(|known| known.alias_name == alias.as_str());
-        let target = target.ok_or_else(|| SearchError::UnknownAlias(alias.clone()))?;
-        GenerationId::parse(&target.collection_name).map_err(SearchError::garbled)
+        let live = listed.aliases.iter().find(|known| known.alias_name == alias.as_str());
+        let live = live.ok_or_else(|| SearchError::UnknownAlias(alias.clone()))?;
+        let canaries = listed
+            .aliases
+            .iter()
+            .filter_map(|known| Canary::named(alias, &known.alias_name, &known.collection_name));
+        Ok(Resolved {
+            live: GenerationId::parse(&live.collection_name).map_err(SearchError::garbled)?,
+            canary: Canary::newest(canaries),
+        })
     }
 
     async fn open_generation(
@@ -144,7 +148,7 @@ impl Search for QdrantStore {
         &'a self,
         alias: &'a AliasName,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<GenerationId, SearchError>> {
+    ) -> BoxFuture<'a, Result<Resolved, SearchError>> {
         self.resolve_alias(alias, deadline).boxed()
     }
 

@@ -1,12 +1,16 @@
 //! `GET /v1/admin/generations`, `GET` and `DELETE /v1/admin/cache`: what operators look at and may forget.
 
 use actix_web::{HttpResponse, Responder, web};
+use lectern_schema::canary::{Canary, Share};
 use lectern_schema::generation::Counts;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::cache::semantic::SemanticCache;
+use crate::canary::figures::{Figures, PairFigures};
+use crate::canary::trial::Trial;
+use crate::generations::Refusal;
 
 #[derive(Debug, Serialize)]
 struct AliasBody {
@@ -15,6 +19,37 @@ struct AliasBody {
     counts: Option<Counts>,
     fingerprint: Option<String>,
     refused: Option<RefusedBody>,
+    canary: Option<CanaryBody>,
+    canary_refused: Option<RefusedBody>,
+}
+
+/// A canary, and what both generations did since this server began to serve it.
+#[derive(Debug, Serialize)]
+struct CanaryBody {
+    generation: GenerationId,
+    percent: Share,
+    counts: Option<Counts>,
+    roles: RolesBody,
+    comparison: PairFigures,
+}
+
+#[derive(Debug, Serialize)]
+struct RolesBody {
+    live: Figures,
+    canary: Figures,
+}
+
+impl CanaryBody {
+    fn of(trial: &Trial) -> Self {
+        let (Canary { generation, share }, findings) = (trial.canary().clone(), trial.findings());
+        Self {
+            generation,
+            percent: share,
+            counts: trial.collection.manifest().counts(),
+            roles: RolesBody { live: findings.live, canary: findings.canary },
+            comparison: findings.pairs,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -23,7 +58,13 @@ struct RefusedBody {
     reason: String,
 }
 
-/// `GET /v1/admin/generations`: what each alias serves, and what it was refused.
+impl RefusedBody {
+    fn of(refusal: &Refusal) -> Self {
+        Self { generation: refusal.generation.clone(), reason: refusal.reason.clone() }
+    }
+}
+
+/// `GET /v1/admin/generations`: what each alias serves, with which canary beside it, and what was refused.
 pub async fn generations(app: web::Data<App>) -> impl Responder {
     let body = |status: crate::generations::Status| {
         let manifest = status.served.as_ref().map(|served| served.manifest());
@@ -32,10 +73,9 @@ pub async fn generations(app: web::Data<App>) -> impl Responder {
             generation: manifest.map(|manifest| manifest.generation.clone()),
             counts: manifest.and_then(lectern_schema::generation::Manifest::counts),
             fingerprint: manifest.map(|manifest| manifest.fingerprint.digest()),
-            refused: status.refused.map(|refusal| RefusedBody {
-                generation: refusal.generation.clone(),
-                reason: refusal.reason.clone(),
-            }),
+            refused: status.refused.as_deref().map(RefusedBody::of),
+            canary: status.trial.as_deref().map(CanaryBody::of),
+            canary_refused: status.canary_refused.as_deref().map(RefusedBody::of),
         }
     };
     let aliases: Vec<AliasBody> = app.generations.status().into_iter().map(body).collect();

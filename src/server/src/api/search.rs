@@ -20,6 +20,8 @@ use crate::app::App;
 use crate::budget::Budget;
 use crate::cache::CachePolicy;
 use crate::caller::Caller;
+use crate::canary::Ending;
+use crate::canary::lot::Lot;
 use crate::connection::Connection;
 use crate::generations::Served;
 use crate::retrieve::{Retrieval, Retrieved};
@@ -120,6 +122,12 @@ impl Search {
         })
     }
 
+    /// The generation that serves this search to its end.
+    async fn served(&self, app: &App) -> Result<Served, AnswerError> {
+        let lot = Lot::Question(self.caller.tenant(), &self.retrieval.question);
+        Ok(app.generations.served(&self.alias, &lot, self.deadline).await?)
+    }
+
     /// A weak tag: equal for the same question of the same tenant to the same generation.
     fn etag(&self, generation: &GenerationId) -> String {
         let Retrieval { question, mode, limit, .. } = &self.retrieval;
@@ -137,7 +145,7 @@ pub async fn post(
     body: Body<SearchRequest>,
 ) -> Result<HttpResponse, Problem> {
     let search = Search::parse(&body.0, "query", caller, &app)?;
-    let served = app.generations.served(&search.alias, search.deadline).await.map_err(AnswerError::from)?;
+    let served = search.served(&app).await?;
     let (generation, found, timings) = run(&app, &search, served, &http).await?;
     Ok(respond(generation, found, timings))
 }
@@ -145,10 +153,11 @@ pub async fn post(
 /// `GET /v1/search`: cacheable by its `ETag`, which costs no search to compare.
 pub async fn get(app: web::Data<App>, caller: Caller, http: HttpRequest) -> Result<HttpResponse, Problem> {
     let search = Search::parse(&read_query(http.query_string())?, "q", caller, &app)?;
-    let served = app.generations.served(&search.alias, search.deadline).await.map_err(AnswerError::from)?;
+    let served = search.served(&app).await?;
     let tag = search.etag(&served.manifest().generation);
     let known = http.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if known.split(',').any(|known| known.trim() == tag || known.trim() == "*") {
+        served.ended(Ending::Found);
         return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
     }
     let (generation, found, timings) = run(&app, &search, served, &http).await?;
@@ -200,6 +209,7 @@ async fn run(
     http: &HttpRequest,
 ) -> Result<(GenerationId, Retrieved, Timings), AnswerError> {
     if let Some(known) = app.answerer.retriever.known(&served, &search.retrieval) {
+        served.ended(Ending::of(known.hits.len()));
         let timings = Timings::default().with_total(search.began.elapsed());
         return Ok((served.manifest().generation.clone(), known, timings));
     }
@@ -227,6 +237,7 @@ async fn search_once_more_when_gone(
     }
     let timings = watch.into_timings();
     app.metrics.stages(&timings);
+    pinned.ended(found.as_ref().map_or(Ending::Failed, |found| Ending::of(found.hits.len())));
     let found = found?;
     app.metrics.degraded(&found.degraded);
     Ok((pinned.manifest().generation.clone(), found, timings.with_total(search.began.elapsed())))

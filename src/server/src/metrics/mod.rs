@@ -14,9 +14,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::admission::{Load, Work};
 use crate::answer::event::Answer;
+use crate::canary::Role;
+use crate::metrics::roles::RoleMetrics;
 use crate::metrics::upstreams::UpstreamMetrics;
 use crate::timings::Timings;
 
+pub mod roles;
 pub mod upstreams;
 
 /// Upper bounds in seconds: from a cache hit to the longest deadline.
@@ -35,6 +38,8 @@ pub struct Metrics {
     degraded: Family<DegradedLabels, Counter>,
     /// Of the dependencies.
     pub upstreams: UpstreamMetrics,
+    /// Of live generations and canaries.
+    pub roles: RoleMetrics,
     running: Family<WorkLabels, Gauge>,
     waiting: Family<WorkLabels, Gauge>,
     calls: Family<CallLabels, Counter>,
@@ -97,6 +102,7 @@ struct AliasLabels {
 struct GenerationLabels {
     alias: String,
     generation: String,
+    role: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,6 +148,7 @@ impl Default for Metrics {
             lookups: Family::default(),
             degraded: Family::default(),
             upstreams: UpstreamMetrics::default(),
+            roles: RoleMetrics::default(),
             running: Family::default(),
             waiting: Family::default(),
             calls: Family::default(),
@@ -160,6 +167,7 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         self.upstreams.register(registry);
+        self.roles.register(registry);
         registry.register("requests", "Requests by route and status", self.requests.clone());
         registry.register_with_unit(
             "request",
@@ -189,7 +197,7 @@ impl Metrics {
         registry.register("requests_in_flight", "Requests under way", self.in_flight.clone());
         registry.register(
             "generation",
-            "1 for the generation that each alias serves",
+            "1 for the generations that each alias serves, by role: live, canary",
             self.generation.clone(),
         );
         registry.register(
@@ -279,19 +287,24 @@ impl Metrics {
         self.calls.get_or_create(&CallLabels { dependency: dependency.name(), outcome }).inc();
     }
 
-    /// An alias is served from `generation` from now on, no longer from `before`.
+    /// In this role, an alias is served from `now` from now on, no longer from `before`.
     pub fn generation_served(
         &self,
-        alias: &AliasName,
+        (alias, role): (&AliasName, Role),
         before: Option<&GenerationId>,
-        generation: &GenerationId,
+        now: Option<&GenerationId>,
     ) {
-        let labels =
-            |id: &GenerationId| GenerationLabels { alias: alias.to_string(), generation: id.to_string() };
+        let labels = |id: &GenerationId| GenerationLabels {
+            alias: alias.to_string(),
+            generation: id.to_string(),
+            role: role.name(),
+        };
         if let Some(before) = before {
             self.generation.remove(&labels(before));
         }
-        self.generation.get_or_create(&labels(generation)).set(1);
+        if let Some(now) = now {
+            self.generation.get_or_create(&labels(now)).set(1);
+        }
     }
 
     /// A generation cannot be served.
@@ -326,12 +339,17 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_shows_one_generation() {
+    fn an_alias_shows_one_generation_in_a_role() {
         let metrics = Metrics::default();
         let alias = AliasName::default();
         let first = GenerationId::parse("docs@20261121T101500Z").unwrap();
-        metrics.generation_served(&alias, None, &first);
-        metrics.generation_served(&alias, Some(&first), &first.next());
-        assert_eq!(metrics.render().matches("lectern_generation{").count(), 1);
+        let shown = || metrics.render().matches("lectern_generation{").count();
+        metrics.generation_served((&alias, Role::Live), None, Some(&first));
+        metrics.generation_served((&alias, Role::Live), Some(&first), Some(&first.next()));
+        assert_eq!(shown(), 1);
+        metrics.generation_served((&alias, Role::Canary), None, Some(&first));
+        assert_eq!(shown(), 2);
+        metrics.generation_served((&alias, Role::Canary), Some(&first), None);
+        assert_eq!(shown(), 1);
     }
 }
