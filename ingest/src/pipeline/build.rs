@@ -135,6 +135,8 @@ impl Ingest {
             chunks: counts.chunks,
             reused: counts.chunks.saturating_sub(written.embedded),
             embedded: written.embedded,
+            tokens_embedded: written.tokens,
+            cost: self.settings.cost(written.tokens),
             resumed: is_resumed.then_some(sifted.kept),
             content: Some(content),
             changes: written.plan.finish(),

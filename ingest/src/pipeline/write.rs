@@ -25,6 +25,7 @@ const CHECKPOINT: Duration = Duration::from_secs(2);
 pub(super) struct Written {
     pub(super) documents: u64,
     pub(super) embedded: u64,
+    pub(super) tokens: u64,
     pub(super) skipped: Vec<Skipped>,
     pub(super) plan: Plan,
     pub(super) took: Duration,
@@ -68,7 +69,8 @@ impl Ingest {
             self.store.upsert(generation, batch.points).await?;
         }
         self.registry.record_documents(generation.alias(), run, &batch.documents).await?;
-        written.embedded += count(batch.computed);
+        written.embedded += count(batch.sent.texts);
+        written.tokens += count(batch.sent.tokens);
         for document in batch.documents {
             written.note(document);
         }
@@ -91,7 +93,7 @@ impl Ingest {
 impl Written {
     fn new(plan: Plan) -> Self {
         let (skipped, unrecorded, took) = (Vec::new(), Vec::new(), Duration::ZERO);
-        Self { documents: 0, embedded: 0, skipped, plan, took, unrecorded }
+        Self { documents: 0, embedded: 0, tokens: 0, skipped, plan, took, unrecorded }
     }
 
     fn note(&mut self, document: DocumentRecord) {
