@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lectern_models::llm::Delivery;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::error::SearchError;
@@ -38,6 +39,8 @@ pub struct Ask {
     pub history: Arc<History>,
     /// Until when.
     pub deadline: Deadline,
+    /// How the answer is read.
+    pub delivery: Delivery,
     /// For the log.
     pub request_id: String,
 }

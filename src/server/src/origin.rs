@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lectern_models::llm::Delivery;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::GenerationId;
 
@@ -171,7 +172,7 @@ impl App {
     fn renewal_of(&self, ask: Ask, now: Instant) -> Ask {
         let deadline = Deadline::after(now, self.config.limits.deadline);
         let retrieval = Retrieval { cache: CachePolicy::Refresh, ..ask.retrieval };
-        Ask { retrieval, deadline, ..ask }
+        Ask { retrieval, deadline, delivery: Delivery::Whole, ..ask }
     }
 
     fn key(&self, ask: &Ask, generation: &GenerationId) -> AnswerKey {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use lectern_models::llm::{ChatRequest, Message, Role};
+use lectern_models::llm::{ChatRequest, Delivery, Message, Role};
 use lectern_schema::chunk::ChunkPayload;
 use uuid::Uuid;
 
@@ -15,7 +15,8 @@ use crate::answer::tokens;
 /// What a language model is asked.
 #[derive(Debug, Clone)]
 pub struct Prompt {
-    request: ChatRequest,
+    messages: Vec<Message>,
+    answer_tokens: u32,
 }
 
 impl Prompt {
@@ -58,12 +59,13 @@ impl Prompt {
             Message { role: Role::System, content: Self::RULES.to_owned() },
             Message { role: Role::User, content: text },
         ];
-        Self { request: ChatRequest { messages, max_tokens: answer_tokens, temperature: 0.0 } }
+        Self { messages, answer_tokens }
     }
 
-    /// The prompt in the form that chat models take.
-    pub fn into_request(self) -> ChatRequest {
-        self.request
+    /// The prompt in the form that chat models take, for an answer that is read in this way.
+    pub fn into_request(self, delivery: Delivery) -> ChatRequest {
+        let Self { messages, answer_tokens } = self;
+        ChatRequest { messages, max_tokens: answer_tokens, temperature: 0.0, delivery }
     }
 
     /// Tokens that a piece of evidence takes, with its fences, title and headings.
@@ -102,8 +104,8 @@ mod tests {
         let evidence = Evidence::select(texts.iter().map(|text| hit(text, 20)).collect(), 1_000);
         let question = Question::parse("When do keys expire?").unwrap();
         let history = History::default();
-        let request = Prompt::build(&Asked::alone(&question, &history), &evidence, 100).into_request();
-        request.messages[1].content.clone()
+        let prompt = Prompt::build(&Asked::alone(&question, &history), &evidence, 100);
+        prompt.messages[1].content.clone()
     }
 
     #[test]
@@ -138,7 +140,7 @@ mod tests {
             let question = Question::parse(&"why ".repeat(1_000)).unwrap();
             let history = History::default();
             let asked = Asked::alone(&question, &history);
-            let messages = Prompt::build(&asked, &evidence, 100).into_request().messages;
+            let messages = Prompt::build(&asked, &evidence, 100).messages;
             let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
             // English takes at least 3.6 bytes a token (measured on this repository's documents).
             let most = budget + Prompt::OVERHEAD_TOKENS + tokens::of_uncounted(question.as_str());

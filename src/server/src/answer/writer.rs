@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use lectern_models::extractive::{self, Passage};
-use lectern_models::llm::{ChatEvent, FinishReason, Llm, TokenCounts, Usage};
+use lectern_models::llm::{ChatEvent, ChatRequest, Delivery, FinishReason, Llm, TokenCounts, Usage};
 use lectern_resilience::deadline::Deadline;
 use lectern_resilience::upstream::Snapshot;
 
@@ -15,7 +15,6 @@ use crate::answer::event::Event;
 use crate::answer::evidence::Evidence;
 use crate::answer::prompt::Prompt;
 use crate::answer::rewrite::Asked;
-use crate::config::LimitsSection;
 use crate::flight::EventSink;
 use crate::metrics::{Dependency, Metrics};
 
@@ -26,6 +25,17 @@ pub enum Writer {
     Extractive,
     /// Asks a language model.
     Llm(Llm, Arc<Metrics>),
+}
+
+/// What an answer may take, and how it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Most tokens.
+    pub tokens: u32,
+    /// Until when.
+    pub deadline: Deadline,
+    /// How it is read.
+    pub delivery: Delivery,
 }
 
 /// A written answer.
@@ -118,15 +128,14 @@ impl Writer {
         &self,
         asked: &Asked<'_>,
         evidence: &Evidence,
-        limits: &LimitsSection,
-        deadline: Deadline,
+        terms: Terms,
         sink: &EventSink,
     ) -> Result<Draft, AnswerError> {
         match self {
             Self::Extractive => Ok(quote(asked, evidence, sink)),
             Self::Llm(llm, metrics) => {
-                let prompt = Prompt::build(asked, evidence, limits.answer_tokens);
-                let written = generate(llm, prompt, evidence, deadline, sink).await;
+                let prompt = Prompt::build(asked, evidence, terms.tokens).into_request(terms.delivery);
+                let written = generate(llm, prompt, evidence, terms.deadline, sink).await;
                 metrics.called(Dependency::Llm, written.is_ok());
                 written
             }
@@ -159,12 +168,12 @@ pub fn quote(asked: &Asked<'_>, evidence: &Evidence, sink: &EventSink) -> Draft 
 
 async fn generate(
     llm: &Llm,
-    prompt: Prompt,
+    prompt: ChatRequest,
     evidence: &Evidence,
     deadline: Deadline,
     sink: &EventSink,
 ) -> Result<Draft, AnswerError> {
-    let mut chat = llm.chat(prompt.into_request(), deadline).await.map_err(AnswerError::llm)?;
+    let mut chat = llm.chat(prompt, deadline).await.map_err(AnswerError::llm)?;
     let mut draft = Draft::by(&chat.model);
     if chat.fallback {
         draft.degraded.push(Writer::FALLBACK);
