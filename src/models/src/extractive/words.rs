@@ -24,21 +24,28 @@ const STOP_WORDS: &[&str] = &[
 
 /// The distinct words of a text that carry meaning; identifiers (`max_tokens`, `api.key`) whole and in parts.
 pub(super) fn terms(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    each_term(text, |_, term| {
+        found.insert(term.to_owned());
+    });
+    found
+}
+
+/// Gives `take` each of these words, as often as it stands there, with the byte at which it begins.
+pub(super) fn each_term(text: &str, mut take: impl FnMut(usize, &str)) {
     // English, as the sparse vectors are: the same forms of a word fall together here and there.
     let stemmer = Stemmer::create(Algorithm::English);
-    let mut found = BTreeSet::new();
-    for word in text.unicode_words() {
+    for (at, word) in text.unicode_word_indices() {
         let word = word.to_lowercase();
         let parts = word.split(|c: char| !c.is_alphanumeric());
         for part in parts.filter(|part| !is_stop_word(part) && (*part == word || part.chars().count() > 1)) {
-            found.insert(stemmer.stem(part).into_owned());
+            take(at, &stemmer.stem(part));
         }
         // The short forms of speech (`don't`) are no identifiers.
         if !word.chars().all(|c| c.is_alphanumeric() || matches!(c, '\'' | '’')) {
-            found.insert(word);
+            take(at, &word);
         }
     }
-    found
 }
 
 fn is_stop_word(word: &str) -> bool {

@@ -77,7 +77,7 @@ impl Answerer {
             Some(known) => known,
             None => self.retriever.retrieve(&admitted, served, &retrieval, &budget, &mut watch).await?,
         };
-        let evidence = Evidence::select(retrieved.hits.as_ref().clone(), self.limits.evidence_tokens);
+        let evidence = Evidence::select(&retrieved.hits, self.limits.evidence_tokens);
         let sources = Arc::new(Source::list(&evidence));
         sink.push(Event::Sources(Arc::clone(&sources)));
         watch.lap(Stage::Prompt);

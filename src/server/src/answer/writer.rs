@@ -148,7 +148,7 @@ pub fn quote(asked: &Asked<'_>, evidence: &Evidence, sink: &EventSink) -> Draft 
     let passages: Vec<Passage<'_>> = evidence
         .pieces()
         .iter()
-        .map(|piece| Passage { text: &piece.payload.text, headings: &piece.payload.heading_path })
+        .map(|piece| Passage { text: &piece.text, headings: &piece.heading_path })
         .collect();
     let extracts = extractive::answer(asked.search.as_str(), &passages, Writer::SENTENCES);
     if extracts.is_empty() {
