@@ -57,13 +57,14 @@ pub struct Asking {
     /// The earlier question whose answer it is.
     pub resembled: Option<Resembled>,
     events: Events,
+    delivery: Delivery,
     delivered: Delivered,
     recording: Recording,
     deadline: Deadline,
 }
 
 impl Asking {
-    /// The next event; `None` after the last. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
+    /// The next event, or the last one at once for whom nothing else matters; `None` after it. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
     /// deadline at the latest. Safe to cancel.
     pub async fn next(&mut self) -> Option<Event> {
         if !self.recording.has_ended() {
@@ -79,17 +80,21 @@ impl Asking {
     async fn next_of_work(&mut self) -> Option<Event> {
         let event = match &mut self.events {
             Events::Ended => return None,
-            Events::Kept(events) => events.pop_front().unwrap_or_else(|| failed(AnswerError::Broken)),
+            Events::Kept(replay) => {
+                replay.next_for(self.delivery).unwrap_or_else(|| failed(AnswerError::Broken))
+            }
             Events::Coming(subscription) => {
                 let until = tokio::time::Instant::from_std(self.deadline.instant());
-                match tokio::time::timeout_at(until, subscription.next()).await {
+                match tokio::time::timeout_at(until, subscription.next_for(self.delivery)).await {
                     Ok(event) => event.unwrap_or_else(|| failed(AnswerError::Broken)),
                     Err(_) => failed(AnswerError::Late { stage: Stage::Llm }),
                 }
             }
         };
         if event.is_last() {
-            self.delivered = self.read_so_far();
+            if matches!(event, Event::Failed(_)) {
+                self.delivered = self.read_so_far();
+            }
             self.events = Events::Ended;
         }
         Some(event)
@@ -100,7 +105,7 @@ impl Asking {
         self.deadline
     }
 
-    /// What came before the last event.
+    /// What came before a failure.
     pub fn delivered(&self) -> &Delivered {
         &self.delivered
     }
@@ -129,7 +134,7 @@ impl Drop for Asking {
     /// An answer that was made is saved, whether or not the one who asked has stayed to read it.
     fn drop(&mut self) {
         let end = match &self.events {
-            Events::Kept(events) => events.back().cloned(),
+            Events::Kept(replay) => replay.last(),
             Events::Coming(subscription) => subscription.newest(),
             Events::Ended => None,
         };
@@ -151,7 +156,7 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
     let recording = Recording::of(Arc::clone(&app.sessions), turn);
     let served = app.generations.served(&ask.alias, ask.deadline).await?;
     let generation = served.manifest().generation.clone();
-    let deadline = ask.deadline;
+    let (deadline, delivery) = (ask.deadline, ask.delivery);
     let origin = if ask.retrieval.cache.reads() {
         app.find(ask, served).await
     } else {
@@ -166,6 +171,7 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
         age,
         resembled,
         events,
+        delivery,
         recording,
         delivered: Delivered::default(),
         deadline,

@@ -31,7 +31,8 @@ async fn an_answer_is_the_same_in_one_piece_and_as_a_stream() {
     let plain = server.post("/v1/ask", &ask).await.body;
     let done = server.stream(&ask).await.pop().unwrap().data;
     assert_eq!(streamed(&world), [false, true]);
-    let said = |body: &Value| ["answer", "citations", "usage", "model", "degraded"].map(|key| body[key].clone());
+    let said =
+        |body: &Value| ["answer", "citations", "usage", "model", "degraded"].map(|key| body[key].clone());
     assert_eq!(said(&plain), said(&done));
     assert_eq!(plain["citations"].as_array().unwrap().len(), 3, "{plain}");
 }
@@ -103,7 +104,9 @@ async fn a_client_that_leaves_before_the_whole_answer_ends_the_provider_s_call()
 
 #[tokio::test]
 async fn a_provider_that_fails_or_limits_is_a_503_that_says_when_to_come_back() {
-    for (failure, wait) in [(Failure::always(500), None), (Failure::always(429).retry_after("50"), Some("50"))] {
+    for (failure, wait) in
+        [(Failure::always(500), None), (Failure::always(429).retry_after("50"), Some("50"))]
+    {
         let (world, server) = whole(&[]).await;
         world.provider.set(|knobs| knobs.failures = vec![failure]);
         let reply = server.post("/v1/ask", &question(1)).await;
