@@ -37,6 +37,7 @@ pub mod question;
 pub mod rewrite;
 mod tokens;
 pub mod verdict;
+mod words;
 pub mod writer;
 
 /// Everything that answers are made with.

@@ -70,8 +70,9 @@ impl Prompt {
     /// Tokens that a piece of evidence takes, with its fences, title and headings.
     pub(super) fn piece_tokens(piece: &Piece) -> u32 {
         let text = tokens::of_counted(&piece.text, piece.tokens);
-        let above = piece.above().map(|part| part.len() + BETWEEN.len()).sum();
-        text.saturating_add(tokens::of_uncounted(above)).saturating_add(Self::FENCE_TOKENS)
+        let headings: usize = piece.heading_path.iter().map(|heading| BETWEEN.len() + heading.len()).sum();
+        let above = tokens::of_uncounted(piece.title.len() + headings);
+        text.saturating_add(above).saturating_add(Self::FENCE_TOKENS)
     }
 }
 

@@ -6,14 +6,14 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hasher};
 use std::slice;
 
-use lectern_models::extractive::{each_content_word, sentences};
+use lectern_models::extractive::sentences;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::evidence::Piece;
-use crate::answer::polarity::{Opposites, negated};
+use crate::answer::polarity::Opposites;
+use crate::answer::words::Words;
 
 /// How well cited text supports a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,53 +83,6 @@ impl<'a> Cited<'a> {
     }
 }
 
-/// Distinct content words that are no numbers, as hashes in their order: they are compared, and never shown.
-#[derive(Debug, Default)]
-struct Words(Vec<u64>);
-
-impl Words {
-    fn of(words: impl Iterator<Item = u64>) -> Self {
-        let mut words: Vec<u64> = words.collect();
-        words.sort_unstable();
-        words.dedup();
-        Self(words)
-    }
-
-    /// The words of a text, each with the byte at which it begins.
-    fn placed(text: &str) -> Vec<(usize, u64)> {
-        let mut words = Vec::with_capacity(text.len() / 6);
-        each_content_word(text, |at, word| {
-            if word.chars().any(char::is_alphabetic) {
-                words.push((at, hash(word)));
-            }
-        });
-        words
-    }
-
-    fn in_text(text: &str) -> Self {
-        Self::of(Self::placed(text).into_iter().map(|(_, word)| word))
-    }
-
-    /// Those that a negation reaches.
-    fn negated_in(text: &str) -> Self {
-        Self::of(negated(text).iter().map(|word| hash(word)))
-    }
-
-    fn has(&self, word: u64) -> bool {
-        self.0.binary_search(&word).is_ok()
-    }
-
-    fn shared<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u64> + 'a {
-        self.0.iter().copied().filter(|word| other.has(*word))
-    }
-}
-
-fn hash(word: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(word.as_bytes());
-    hasher.finish()
-}
-
 /// What one of the cited texts contributes to a sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Judgement {
@@ -180,7 +133,7 @@ impl Sentence {
     }
 
     fn verdict(&self, sources: &[Source<'_>]) -> Verdict {
-        if self.words.0.len() < 2 && self.numbers.is_empty() {
+        if self.words.len() < 2 && self.numbers.is_empty() {
             // "Yes." is neither there nor missing.
             return Verdict::Weak;
         }
@@ -203,7 +156,7 @@ impl Sentence {
     fn closest<'a>(&self, cited: &'a Cited<'a>) -> Source<'a> {
         let common = |words: &Words| self.words.shared(words).count();
         let sentences = cited.sentences.iter().rev();
-        let closest = sentences.max_by_key(|(_, words)| (common(words), Reverse(words.0.len())));
+        let closest = sentences.max_by_key(|(_, words)| (common(words), Reverse(words.len())));
         Source { cited, closest }
     }
 
@@ -215,7 +168,7 @@ impl Sentence {
         let denied = Words::of(self.negated.shared(words));
         let denied_there = Words::of(Words::negated_in(text).shared(&self.words));
         let agrees = denied.shared(&denied_there).next().is_some();
-        let turned = !agrees && !(denied.0.is_empty() && denied_there.0.is_empty());
+        let turned = !agrees && !(denied.is_empty() && denied_there.is_empty());
         turned || self.has_other_number(text) || self.opposites.are_in(text)
     }
 
@@ -229,8 +182,8 @@ impl Sentence {
     }
 
     fn share(&self, is_there: impl Fn(u64) -> bool) -> f64 {
-        let common = self.words.0.iter().filter(|word| is_there(**word)).count();
-        ratio(common, self.words.0.len())
+        let common = self.words.iter().filter(|word| is_there(*word)).count();
+        ratio(common, self.words.len())
     }
 }
 
