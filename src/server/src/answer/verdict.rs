@@ -168,7 +168,7 @@ impl Sentence {
         let denied = Words::of(self.negated.shared(words));
         let denied_there = Words::of(Words::negated_in(text).shared(&self.words));
         let agrees = denied.shared(&denied_there).next().is_some();
-        let turned = !agrees && !(denied.is_empty() && denied_there.is_empty());
+        let turned = denied.len() + denied_there.len() > 0 && !agrees;
         turned || self.has_other_number(text) || self.opposites.are_in(text)
     }
 

@@ -49,10 +49,6 @@ impl Words {
         self.0.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn has(&self, word: u64) -> bool {
         self.0.binary_search(&word).is_ok()
     }
