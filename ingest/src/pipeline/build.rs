@@ -115,7 +115,7 @@ impl Ingest {
         }
         self.erase_from_staging(generation, &sifted.vanished).await?;
         // Again, since more may have been erased while it was built.
-        let erased = self.registry.erased_but_written(generation).await?;
+        let erased = self.lifecycle.erased_since(generation).await?;
         self.erase_from_staging(generation, &erased).await?;
         self.registry.forget_documents_unseen_by(generation.alias(), run).await?;
 

@@ -24,7 +24,7 @@ pub(super) type Whole = HashMap<DocumentId, ContentHash>;
 impl Ingest {
     /// What can be kept of an interrupted build. All else in its generation is deleted.
     pub(super) async fn recover(&self, generation: &GenerationId) -> Result<Whole, BuildError> {
-        let mut found = self.store.documents(generation).await?;
+        let mut found = self.store.documents(generation, None).await?;
         let mut whole = Whole::new();
         let mut torn = Vec::new();
         for written in self.registry.written(generation).await? {
