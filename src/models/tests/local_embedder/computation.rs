@@ -1,6 +1,8 @@
 //! What the vectors are: those that BERT's definition gives for the files.
+#![expect(clippy::indexing_slicing, reason = "a vector that is missing fails the test")]
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 
 use half::{bf16, f16};
 use lectern_models::config::EmbedderSection;
@@ -11,6 +13,8 @@ use serde_json::json;
 use crate::reference::{Activation, vector};
 use crate::tiny::{Tiny, WIDTH, WORDS};
 use crate::{assert_names, cosine, embed, load};
+
+type Rounding = fn(f32) -> f32;
 
 /// Texts of every length that the window holds, with words at other places in each.
 fn texts() -> Vec<String> {
@@ -78,6 +82,18 @@ async fn a_vector_is_what_bert_is_defined_to_compute() {
 }
 
 #[tokio::test]
+async fn a_batch_larger_than_what_is_computed_together_keeps_its_order() {
+    let (_directory, section) = written(&Tiny::new());
+    let embedder = load(&EmbedderSection { batch: NonZeroUsize::new(500).unwrap(), ..section }).unwrap();
+    let texts = texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let once = embed(&embedder, &texts).await;
+    let often = embed(&embedder, &texts.repeat(10)).await;
+    assert!(often.chunks(texts.len()).all(|vectors| vectors == once), "{often:?}");
+    assert_eq!(often.len(), texts.len() * 10);
+}
+
+#[tokio::test]
 async fn each_activation_is_computed_by_its_name() {
     let names: [(&str, Activation); 5] = [
         ("gelu", gelu),
@@ -91,7 +107,9 @@ async fn each_activation_is_computed_by_its_name() {
         tiny.config["hidden_act"] = json!(name);
         // Only the last layer's large elements tell the two kinds of gelu apart.
         for tensor in tiny.tensors.iter_mut().filter(|(name, _)| name.ends_with("intermediate.dense.bias")) {
-            tensor.1.elements.iter_mut().for_each(|element| *element -= 1.5);
+            for element in &mut tensor.1.elements {
+                *element -= 1.5;
+            }
         }
         assert_computes(&tiny, &tiny, activation).await;
     }
@@ -99,7 +117,7 @@ async fn each_activation_is_computed_by_its_name() {
 
 #[tokio::test]
 async fn weights_of_sixteen_bits_are_computed_with_as_they_are() {
-    let rounds: [(Dtype, fn(f32) -> f32); 2] = [
+    let rounds: [(Dtype, Rounding); 2] = [
         (Dtype::F16, |element| f16::from_f32(element).to_f32()),
         (Dtype::BF16, |element| bf16::from_f32(element).to_f32()),
     ];
@@ -107,7 +125,9 @@ async fn weights_of_sixteen_bits_are_computed_with_as_they_are() {
         let files = Tiny { dtype, ..Tiny::new() };
         let mut expected = Tiny::new();
         for tensor in expected.tensors.values_mut() {
-            tensor.elements.iter_mut().for_each(|element| *element = round(*element));
+            for element in &mut tensor.elements {
+                *element = round(*element);
+            }
         }
         assert_computes(&files, &expected, gelu).await;
     }

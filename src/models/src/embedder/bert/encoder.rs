@@ -30,7 +30,9 @@ impl Encoder {
         let mut positions = table("position", config.max_position_embeddings)?;
         let types = table("token_type", config.type_vocab_size)?;
         let first = types.get(..width).ok_or("`type_vocab_size` is 0")?;
-        positions.chunks_exact_mut(width).for_each(|row| add(row, first));
+        for row in positions.chunks_exact_mut(width) {
+            add(row, first);
+        }
         Ok(Self {
             width,
             words: table("word", config.vocab_size)?,
@@ -107,7 +109,11 @@ impl Activation {
         match self {
             Self::Gelu => Gelu {}.map_mut(elements),
             Self::GeluNew => ApproxGelu {}.map_mut(elements),
-            Self::Relu => elements.iter_mut().for_each(|element| *element = element.max(0.0)),
+            Self::Relu => {
+                for element in elements {
+                    *element = element.max(0.0);
+                }
+            }
         }
     }
 }

@@ -116,10 +116,11 @@ fn groups(rows: &[Vec<u32>]) -> impl Iterator<Item = &[Vec<u32>]> {
 /// The mean of a text's token states, at length 1.
 fn mean_direction(states: &[f32], width: usize) -> Vec<f32> {
     let mut sum = vec![0.0; width];
-    states.chunks_exact(width).for_each(|row| add(&mut sum, row));
+    for row in states.chunks_exact(width) {
+        add(&mut sum, row);
+    }
     let length = sum.iter().map(|element| element * element).sum::<f32>().sqrt();
-    sum.iter_mut().for_each(|element| *element /= length);
-    sum
+    sum.into_iter().map(|element| element / length).collect()
 }
 
 /// The tokenizer and the two tokens that it puts around a text. Cutting and padding are done here, not there.
