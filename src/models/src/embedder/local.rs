@@ -41,7 +41,7 @@ impl Local {
         let threads =
             std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(section.concurrency);
         let (cores, worker) = (Cores::start(threads).map_err(SetupError::Thread)?, Arc::clone(&bert));
-        let work = move |texts: Vec<String>| cores.run(|| worker.embed(&texts))?;
+        let work = move |texts: Vec<String>| worker.embed(&texts, &cores);
         let pool = Pool::start(threads, WAITING, work).map_err(SetupError::Thread)?;
         Ok(Self { model: section.model.clone(), bert, pool, batch: section.batch })
     }

@@ -1,11 +1,12 @@
 //! A BERT-family sentence model on the CPU: files in, text to normalised vectors. Blocks while it computes.
-//! Never decides when or on which thread it runs.
+//! Never decides when it runs, nor on how many cores.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
+use super::cores::Cores;
 use crate::error::{Cause, SetupError};
 
 mod attention;
@@ -22,7 +23,8 @@ use weights::Weights;
 const WINDOW: usize = 256;
 /// The tokens that open and close every text, `[CLS]` and `[SEP]`.
 const SPECIAL_TOKENS: usize = 2;
-/// Tokens that are computed together, where texts are shorter.
+/// Tokens that are computed together, where texts are shorter: enough to load the weights for, few enough for what is
+/// between two steps to stay in the processor's caches.
 const GROUP: usize = 256;
 
 /// A loaded model.
@@ -75,11 +77,12 @@ impl Bert {
     }
 
     /// One vector of length 1 per text, in the order of the texts; each text is read up to the window.
-    pub(super) fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, Cause> {
+    pub(super) fn embed(&self, texts: &[String], cores: &Cores) -> Result<Vec<Vec<f32>>, Cause> {
         let rows = texts.iter().map(|text| self.token_ids(text)).collect::<Result<Vec<_>, _>>()?;
+        let at_work = cores.enter()?;
         let mut vectors = Vec::with_capacity(rows.len());
         for group in groups(&rows) {
-            let mut states = &self.encoder.states(group)?[..];
+            let mut states = &at_work.compute(|| self.encoder.states(group))?[..];
             for row in group {
                 let (of_text, others) = states.split_at(row.len() * self.dimension);
                 vectors.push(mean_direction(of_text, self.dimension));
