@@ -54,8 +54,7 @@ impl Family {
     /// Looks once. A member that ends meanwhile is left out.
     pub fn look(&mut self) {
         let Some(head) = member(self.head) else { return };
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.head)).unwrap_or_default();
-        let others: u64 = children.split_whitespace().filter_map(|pid| member(pid.parse().ok()?)).sum();
+        let others: u64 = children(self.head).into_iter().filter_map(member).sum();
         self.peak_of_head = self.peak_of_head.max(head);
         self.peak = self.peak.max(head + others);
         self.cpu_seconds = cpu_seconds(self.head);
@@ -75,6 +74,15 @@ impl Family {
     pub fn cpu_seconds(&self) -> f64 {
         self.cpu_seconds
     }
+}
+
+/// The processes that the threads of a process have started and that have not ended.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Resident size in MiB; `None` when the process has ended.

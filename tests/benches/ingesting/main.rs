@@ -4,8 +4,14 @@
 //!
 //! `LECTERN_BENCH_SCALE=0.01` makes a hundredth of the chunks: it shows that everything works, and measures nothing.
 //! `LECTERN_TEST_MODEL` is the directory of the local model; without it, its table is left out.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a panic is a failed test"
+)]
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -51,7 +57,7 @@ fn section(number: usize, words: usize) -> String {
         text.push(' ');
         text.push_str(STOCK.iter().cycle().nth(state >> 16 & 15).unwrap());
         if state.is_multiple_of(13) {
-            text.push_str(&format!(" {}.", state % 1_000));
+            write!(text, " {}.", state % 1_000).unwrap();
         }
     }
     text
@@ -62,7 +68,7 @@ fn write_documents(world: &World, chunks: usize) {
         let mut text = format!("# Page {document}\n");
         for part in 0..CHUNKS_PER_DOCUMENT {
             let number = document * CHUNKS_PER_DOCUMENT + part;
-            text.push_str(&format!("\n## Part {part}\n\n{}\n", section(number, WORDS)));
+            write!(text, "\n## Part {part}\n\n{}\n", section(number, WORDS)).unwrap();
         }
         world.write(&format!("{}/page-{document}.md", document / 500), &text);
     }
@@ -108,19 +114,26 @@ async fn run(world: &World) -> Took {
 }
 
 async fn rates() {
-    println!("| store | documents | chunks | s | documents / s | chunks / s | CPU s | peak MiB | with readers |");
+    println!(
+        "| store | documents | chunks | s | documents / s | chunks / s | CPU s | peak MiB | with readers |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    for (store, world) in [("embedded", World::embedded().await), ("qdrant protocol", World::remote().await)] {
+    for (store, world) in [("embedded", World::embedded().await), ("qdrant protocol", World::remote().await)]
+    {
         write_documents(&world, scaled(CHUNKS));
         println!("| {store} | {} |", columns(&run(&world).await));
     }
 }
 
 async fn memory() {
-    println!("\n| store | documents | chunks | s | documents / s | chunks / s | CPU s | peak MiB | with readers |");
+    println!(
+        "\n| store | documents | chunks | s | documents / s | chunks / s | CPU s | peak MiB | with readers |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for size in SIZES {
-        for (store, world) in [("embedded", World::embedded().await), ("qdrant protocol", World::remote().await)] {
+        for (store, world) in
+            [("embedded", World::embedded().await), ("qdrant protocol", World::remote().await)]
+        {
             write_documents(&world, scaled(size));
             println!("| {store} | {} |", columns(&run(&world).await));
         }
@@ -156,7 +169,9 @@ async fn local(model: PathBuf) {
     println!("| --- | --- | --- | --- | --- | --- |");
     let rate = |took: Duration| f64::from(u32::try_from(texts.len()).unwrap()) / took.as_secs_f64();
     println!("| alone | {} | {:.1} | {:.1} | | |", texts.len(), alone.as_secs_f64(), rate(alone));
-    for (store, mut world) in [("embedded", World::embedded().await), ("qdrant protocol", World::remote().await)] {
+    for (store, mut world) in
+        [("embedded", World::embedded().await), ("qdrant protocol", World::remote().await)]
+    {
         world.set("LECTERN_EMBEDDER__KIND", "local");
         world.set("LECTERN_EMBEDDER__MODEL", &section.model);
         world.set("LECTERN_EMBEDDER__DIMENSION", &section.dimension.to_string());
@@ -165,7 +180,10 @@ async fn local(model: PathBuf) {
             world.write(&format!("{number}.txt"), text);
         }
         let took = run(&world).await;
-        assert_eq!(took.report["chunks"], took.report["documents"], "a text is one chunk, as it was embedded alone");
+        assert_eq!(
+            took.report["chunks"], took.report["documents"],
+            "a text is one chunk, as it was embedded alone"
+        );
         let (head, all) = took.peak;
         let (wall, rate) = (took.wall.as_secs_f64(), took.rate("chunks"));
         println!("| ingest, {store} | {} | {wall:.1} | {rate:.1} | {head} | {all} |", took.count("chunks"));
