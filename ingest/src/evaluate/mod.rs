@@ -28,7 +28,6 @@ use crate::pipeline::embed::Vectors;
 use crate::pipeline::error::BuildError;
 use crate::pipeline::progress::{Progress, count};
 use crate::registry::Registry;
-use crate::registry::embeddings::EmbeddingDigest;
 use crate::store::qdrant::settings::QdrantSection;
 use crate::store::{Point, StoreError, WriteStore};
 
@@ -114,12 +113,7 @@ pub struct Evaluator {
 impl Evaluator {
     /// Embeds with `encoder`; what `cache` knows is not embedded again.
     pub fn new(encoder: Encoder, cache: Registry, patience: Duration) -> Self {
-        let vectors = Vectors {
-            embedder: Arc::clone(&encoder.embedder),
-            registry: cache,
-            digest: EmbeddingDigest::of(&encoder.encoding.embedding),
-            patience,
-        };
+        let vectors = Vectors::new(&encoder, cache, patience);
         Self { encoder, vectors, progress: Arc::new(Progress::default()) }
     }
 

@@ -26,7 +26,6 @@ use crate::lifecycle::publish::{Contest, Examined};
 use crate::pipeline::Encoder;
 use crate::pipeline::embed::Vectors;
 use crate::registry::Registry;
-use crate::registry::embeddings::EmbeddingDigest;
 use crate::store::WriteStore;
 
 pub use crate::examine::error::ExamineError;
@@ -87,9 +86,7 @@ impl Examiner {
         encoder: Encoder,
         care: Care,
     ) -> Self {
-        let embedder = Arc::clone(&encoder.embedder);
-        let digest = EmbeddingDigest::of(&encoder.encoding.embedding);
-        let vectors = Vectors { embedder, registry, digest, patience: care.patience };
+        let vectors = Vectors::new(&encoder, registry, care.patience);
         Self { reader, store, encoder, vectors, care }
     }
 

@@ -2,6 +2,7 @@
 //! Never sends the same text twice: not within a batch, and not again once it is in the cache.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use lectern_schema::identifiers::{ContentHash, DocumentId};
 use tokio::sync::mpsc;
 
 use crate::extract::Skipped;
+use crate::pipeline::Encoder;
+use crate::pipeline::claims::Claims;
 use crate::pipeline::error::BuildError;
 use crate::pipeline::read::{Batch, Draft};
 use crate::registry::Registry;
@@ -22,6 +25,8 @@ use crate::store::Point;
 
 /// First wait before a call is tried again; doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Batches that are embedded at once: while the last calls of one are under way, the next one's keep the embedder busy.
+const BATCHES_AT_ONCE: usize = 2;
 /// Longest wait before a call is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -54,26 +59,39 @@ pub(crate) struct Vectors {
     pub(crate) digest: EmbeddingDigest,
     /// How long one batch may take, all tries together.
     pub(crate) patience: Duration,
+    /// What is being embedded now.
+    claims: Claims,
 }
 
 impl Vectors {
-    /// Passes all batches on with their vectors. Tells the time that it took.
+    /// Embeds with the encoder's model; `registry` is the cache.
+    pub(crate) fn new(encoder: &Encoder, registry: Registry, patience: Duration) -> Self {
+        let embedder = Arc::clone(&encoder.embedder);
+        let digest = EmbeddingDigest::of(&encoder.encoding.embedding);
+        Self { embedder, registry, digest, patience, claims: Claims::default() }
+    }
+
+    /// Passes all batches on with their vectors, in their order. Tells the time during which any was waited for.
     pub(super) async fn run(
         &self,
-        mut batches: mpsc::Receiver<Batch>,
+        batches: mpsc::Receiver<Batch>,
         embedded: mpsc::Sender<Embedded>,
     ) -> Result<Duration, BuildError> {
-        let mut took = Duration::ZERO;
-        while let Some(batch) = batches.recv().await {
-            let begun = Instant::now();
-            let done = self.embed(batch).await?;
-            took += begun.elapsed();
-            embedded.send(done).await.map_err(|_| BuildError::StageGone)?;
+        let batches = stream::unfold(batches, async |mut rest| Some((rest.recv().await?, rest)));
+        let mut done = pin!(batches.map(|batch| self.embed(batch)).buffered(BATCHES_AT_ONCE));
+        let (mut took, mut counted) = (Duration::ZERO, None);
+        while let Some((begun, batch)) = done.try_next().await? {
+            let now = Instant::now();
+            took += now.saturating_duration_since(counted.map_or(begun, |counted| begun.max(counted)));
+            counted = Some(now);
+            embedded.send(batch).await.map_err(|_| BuildError::StageGone)?;
         }
         Ok(took)
     }
 
-    async fn embed(&self, batch: Batch) -> Result<Embedded, BuildError> {
+    /// The batch with its vectors, and when they were first wanted.
+    async fn embed(&self, batch: Batch) -> Result<(Instant, Embedded), BuildError> {
+        let begun = Instant::now();
         let texts: BTreeMap<&ContentHash, &str> = batch
             .drafts
             .iter()
@@ -83,7 +101,7 @@ impl Vectors {
         let points =
             batch.drafts.into_iter().map(|draft| point(draft, &vectors)).collect::<Result<_, _>>()?;
         let Batch { documents, skipped, stale, .. } = batch;
-        Ok(Embedded { points, documents, skipped, stale, sent })
+        Ok((begun, Embedded { points, documents, skipped, stale, sent }))
     }
 
     /// One vector per text, and what had to be computed for it.
@@ -93,11 +111,10 @@ impl Vectors {
     ) -> Result<(HashMap<ContentHash, DenseVector>, Sent), BuildError> {
         let hashes: Vec<ContentHash> = texts.keys().map(|hash| (*hash).clone()).collect();
         let mut vectors = self.registry.cached_vectors(&self.digest, &hashes).await?;
-        let mut unknown: Vec<(&ContentHash, &str)> = texts
-            .iter()
-            .filter(|(hash, _)| !vectors.contains_key(**hash))
-            .map(|(hash, text)| (*hash, *text))
-            .collect();
+        let unknown = texts.iter().filter(|(hash, _)| !vectors.contains_key(**hash));
+        let unknown = unknown.map(|(hash, text)| (*hash, *text));
+        let (mut unknown, others): (Vec<(&ContentHash, &str)>, Vec<_>) =
+            unknown.partition(|(hash, _)| self.claims.claim(hash));
         // Texts of one length share a batch of the model without padding.
         unknown.sort_by_key(|(hash, text)| (text.len(), *hash));
         let calls: Vec<Vec<(ContentHash, String)>> = unknown
@@ -109,6 +126,11 @@ impl Vectors {
             .buffer_unordered(self.embedder.width().get().saturating_add(1));
         while let Some(call) = computed.try_next().await? {
             vectors.extend(call);
+        }
+        let others: Vec<ContentHash> = others.into_iter().map(|(hash, _)| hash.clone()).collect();
+        if !others.is_empty() {
+            self.claims.ended(&others).await;
+            vectors.extend(self.registry.cached_vectors(&self.digest, &others).await?);
         }
         let tokens = unknown.iter().map(|(_, text)| self.embedder.count_tokens(text)).sum();
         Ok((vectors, Sent { texts: unknown.len(), tokens }))
@@ -122,6 +144,7 @@ impl Vectors {
     ) -> Result<Vec<(ContentHash, DenseVector)>, BuildError> {
         let computed = self.computed(unknown).await?;
         self.registry.cache_vectors(&self.digest, &computed).await?;
+        self.claims.release(computed.iter().map(|(hash, _)| hash));
         Ok(computed)
     }
 

@@ -20,11 +20,11 @@ use crate::pipeline::progress::Progress;
 use crate::pipeline::read::Reader;
 use crate::reading::Program;
 use crate::registry::Registry;
-use crate::registry::embeddings::EmbeddingDigest;
 use crate::store::WriteStore;
 
 mod begin;
 pub mod build;
+mod claims;
 pub(crate) mod embed;
 pub mod error;
 pub mod forecast;
@@ -107,8 +107,7 @@ impl Ingest {
             settings.overlap_tokens,
         );
         let patience = Duration::from_secs(u64::try_from(settings.embed_seconds.get()).unwrap_or(u64::MAX));
-        let digest = EmbeddingDigest::of(&encoder.encoding.embedding);
-        let vectors = Vectors { embedder, registry: registry.clone(), digest, patience };
+        let vectors = Vectors::new(&encoder, registry.clone(), patience);
         let progress = Arc::new(Progress::default());
         let lifecycle = Lifecycle::new(Arc::clone(&store), registry.clone(), Holder::this_process());
         Self { store, registry, encoder, cutter, vectors, settings, lifecycle, progress }

@@ -44,18 +44,27 @@ fn scaled(count: usize) -> usize {
     (1..=count).rev().find(|n| f64::from(u32::try_from(*n).unwrap()) <= scaled).unwrap_or(1)
 }
 
-/// A text of its own for each number: words of a handbook, in another order each time.
-fn section(number: usize, words: usize) -> String {
-    const STOCK: [&str; 16] = [
-        "valve", "tank", "sensor", "pump", "pressure", "level", "reading", "alarm", "operator", "opens",
-        "closes", "measures", "before", "after", "slowly", "daily",
+/// The word of this rank: the lower, the more frequent.
+fn word(rank: usize) -> String {
+    const SYLLABLES: [&str; 16] = [
+        "ta", "re", "mo", "li", "sen", "por", "ka", "du", "ven", "ni", "gra", "so", "bel", "tu", "mar", "fi",
     ];
+    let places = [rank % 16, rank / 16 % 16, rank / 256 % 16];
+    places.iter().map(|place| SYLLABLES[*place]).collect()
+}
+
+/// A text of its own for each number, of 4,096 words whose frequency falls with their rank, as in natural language (Zipf's
+/// law): how long the lists of an index are depends on it.
+fn section(number: usize, words: usize) -> String {
     let mut state = number.wrapping_mul(2_654_435_761).wrapping_add(12_345);
     let mut text = format!("Section {number}.");
     for _ in 0..words {
         state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
+        // 2 to the power of an even spread over 0 to 12: density falls as 1 / rank.
+        let octave = (state >> 8) % 12;
+        let rank = (1 << octave) + (state >> 16) % (1 << octave);
         text.push(' ');
-        text.push_str(STOCK.iter().cycle().nth(state >> 16 & 15).unwrap());
+        text.push_str(&word(rank));
         if state.is_multiple_of(13) {
             write!(text, " {}.", state % 1_000).unwrap();
         }
