@@ -162,6 +162,16 @@ async fn a_plan_tells_the_cost_and_writes_no_generation() {
     assert_eq!(states(&world).await, Vec::<String>::new());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_wait_to_be_written_keep_nobody_from_the_registry() {
+    const RECORDS: usize = 4_000;
+    let world = World::embedded().await;
+    let record = |n: usize| json!({ "text": format!("Tank {n} holds {} litres.", n * n) }).to_string() + "\n";
+    world.write("tanks.jsonl", &(0..RECORDS).map(record).collect::<String>());
+    let ran = world.ingest(&["run", "documents", "--json"]).await.ok().json();
+    assert_eq!(ran["embedded"], json!(RECORDS));
+}
+
 #[tokio::test]
 async fn a_run_costs_what_its_plan_foretold() {
     let mut world = World::embedded().await;

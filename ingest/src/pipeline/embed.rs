@@ -12,6 +12,7 @@ use lectern_resilience::deadline::Deadline;
 use lectern_schema::embedding::DenseVector;
 use lectern_schema::identifiers::{ContentHash, DocumentId};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::extract::Skipped;
 use crate::pipeline::Encoder;
@@ -78,9 +79,16 @@ impl Vectors {
         embedded: mpsc::Sender<Embedded>,
     ) -> Result<Duration, BuildError> {
         let batches = stream::unfold(batches, async |mut rest| Some((rest.recv().await?, rest)));
-        let mut done = pin!(batches.map(|batch| self.embed(batch)).buffered(BATCHES_AT_ONCE));
+        // Each in a task of its own: one that were not polled while its forerunner is sent on would keep its connection to the
+        // registry from those who have to write before there is room again.
+        let embedding = batches.map(|batch| {
+            let vectors = self.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move { vectors.embed(batch).await }))
+        });
+        let mut done = pin!(embedding.buffered(BATCHES_AT_ONCE));
         let (mut took, mut counted) = (Duration::ZERO, None);
-        while let Some((begun, batch)) = done.try_next().await? {
+        while let Some(batch) = done.next().await {
+            let (begun, batch) = batch.map_err(BuildError::Panicked)??;
             let now = Instant::now();
             took += now.saturating_duration_since(counted.map_or(begun, |counted| begun.max(counted)));
             counted = Some(now);

@@ -52,8 +52,8 @@ pub enum BuildError {
     /// No reader could be started.
     #[error(transparent)]
     Readers(#[from] CannotStart),
-    /// A reader broke down.
-    #[error("reading a document broke down: this is a bug, please report it with the log")]
+    /// A reader or a batch broke down.
+    #[error("reading or embedding documents broke down: this is a bug, please report it with the log")]
     Panicked(#[source] tokio::task::JoinError),
     /// A later stage has failed; its own error is reported instead of this one.
     #[error("a later stage stopped")]

@@ -118,7 +118,7 @@ async fn run(world: &World) -> Took {
     };
     let wall = began.elapsed();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(report["moved"].as_bool().unwrap(), "{report}");
+    assert_eq!(report["moved"], true, "{report}");
     Took { report, wall, cpu_seconds: family.cpu_seconds(), peak: (family.peak_of_head(), family.peak()) }
 }
 
