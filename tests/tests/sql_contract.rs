@@ -16,6 +16,7 @@ use lectern_boot::database::SqlSection;
 use lectern_ingest::examine::measured::Measured;
 use lectern_ingest::lifecycle::gate::Verdict;
 use lectern_ingest::lifecycle::lease::{Holder, Lease};
+use lectern_ingest::partition::{Assignment, JobName, Partition};
 use lectern_ingest::registry::Registry;
 use lectern_ingest::registry::documents::{DocumentRecord, DocumentState};
 use lectern_ingest::registry::embeddings::EmbeddingDigest;
@@ -179,7 +180,7 @@ async fn a_document_is_what_the_last_run_made_of_it(url: &str) {
     };
     registry.record_documents(&docs(), second, &[unreadable.clone(), ingested("a")]).await.unwrap();
     assert_eq!(registry.documents(&docs()).await.unwrap().len(), 3);
-    assert_eq!(registry.forget_documents_unseen_by(&docs(), second).await.unwrap(), 1);
+    assert_eq!(registry.forget_documents_unseen_by(&docs(), second, Partition::whole()).await.unwrap(), 1);
 
     let left = registry.documents(&docs()).await.unwrap();
     let shown = DocumentState::Skipped { reason: "NUL\u{fffd} in it".to_owned() };

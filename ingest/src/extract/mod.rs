@@ -111,7 +111,7 @@ impl Unread {
 }
 
 /// A document, or a file that should be one, that is not in the generation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Skipped {
     /// The document's id, or the file where it has none.
     pub document: String,

@@ -25,8 +25,10 @@ use crate::store::WriteStore;
 
 mod begin;
 pub mod build;
+pub mod divided;
 pub(crate) mod embed;
 pub mod error;
+pub mod finish;
 pub mod forecast;
 pub mod plan;
 pub mod progress;
