@@ -143,8 +143,9 @@ impl Session {
         if turn == Turn::Finish {
             let ingest = parts.ingest(self, encoder.clone());
             let finishing = Box::pin(ingest.finish_division(division, &self.shutdown));
-            if let Finish::Ours(built, lease) = shown(ingest.progress(), finishing).await? {
-                return Ok(Part::Last(Box::new(Last { built: *built, encoder, lease })));
+            if let Finish::Ours(ours) = shown(ingest.progress(), finishing).await? {
+                let (built, lease) = *ours;
+                return Ok(Part::Last(Box::new(Last { built, encoder, lease })));
             }
         }
         Ok(Part::Done(done(division, turn, assignment.partition, report)))

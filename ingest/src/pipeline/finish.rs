@@ -25,7 +25,7 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub enum Finish {
     /// This worker: the generation is whole. What becomes of it is recorded under the lease, which is the caller's to release.
-    Ours(Box<Built>, Lease),
+    Ours(Box<(Built, Lease)>),
     /// Another worker, who is at it or done with it.
     Others,
 }
@@ -59,7 +59,7 @@ impl Ingest {
             () = shutdown.requested() => Err(BuildError::Stopped),
         };
         match finished {
-            Ok(built) => Ok(Finish::Ours(Box::new(built), lease)),
+            Ok(built) => Ok(Finish::Ours(Box::new((built, lease)))),
             Err(error) => {
                 self.note_failure(run, generation.alias(), &error).await;
                 if is_final(&error) {
@@ -79,21 +79,20 @@ impl Ingest {
         let manifest = manifest.ok_or_else(|| StoreError::Missing(generation.clone()))?;
         let reports = self.reports(division).await?;
         let sealing = Instant::now();
-        let (manifest, counts, content) = match manifest.counts() {
-            Some(counts) => self.note_sealed(manifest, counts).await?,
-            None => {
-                self.erase_again(generation).await?;
-                if self.registry.written_counts(generation).await?.documents == 0 {
-                    return Err(BuildError::NothingReadable(total(&reports).skipped.len()));
-                }
-                self.seal(&manifest).await?
+        let sum = total(&reports);
+        let (manifest, counts, content) = if let Some(counts) = manifest.counts() {
+            self.note_sealed(manifest, counts).await?
+        } else {
+            self.erase_again(generation).await?;
+            if self.registry.written_counts(generation).await?.documents == 0 {
+                return Err(BuildError::NothingReadable(sum.skipped.len()));
             }
+            self.seal(&manifest).await?
         };
         if let Err(fault) = self.lifecycle.sweep_leftovers(generation.alias()).await {
             tracing::warn!(alias = %generation.alias(), error = %in_one_line(&fault), "leftovers not deleted");
         }
         let took = self.registry.now().await?.duration_since(division.begun_at);
-        let sum = total(&reports);
         let report = Report {
             generation: Some(generation.clone()),
             partitions: Some(division.of),

@@ -125,10 +125,9 @@ impl Registry {
                     .bind(now.as_millisecond());
                 opened = announcing.execute(&mut *transaction).await?.rows_affected();
             }
+            // What is not committed is undone.
             if opened == 1 {
-                transaction.commit().await?
-            } else {
-                transaction.rollback().await?
+                transaction.commit().await?;
             }
             Ok(opened == 1)
         })
