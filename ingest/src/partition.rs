@@ -91,6 +91,9 @@ impl Partition {
     pub fn owns_source(self, name: &str) -> bool {
         /// Hexadecimal digits of 8 bytes.
         const DIGITS: usize = 16;
+        if self.is_whole() {
+            return true;
+        }
         let source = name.split_once('#').map_or(name, |(source, _)| source);
         let mut end = source.len().min(Self::NAME_BYTES);
         while !source.is_char_boundary(end) {

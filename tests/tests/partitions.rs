@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use lectern_tests::postgres;
 use lectern_tests::world::{Ran, World};
 use serde_json::{Value, json};
 
@@ -91,9 +92,19 @@ async fn until(what: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_workers_at_once_make_what_one_makes_and_the_last_publishes_it() {
-    let one = world().await;
+    three_at_once(world().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_workers_at_once_make_what_one_makes_with_a_registry_in_postgresql() {
+    let mut world = world().await;
+    world.set("LECTERN_SQL__URL", &postgres::database().await.url);
+    three_at_once(world).await;
+}
+
+async fn three_at_once(world: World) {
+    let one = self::world().await;
     let undivided = one.ingest(&["run", "documents", "--json"]).await.ok().json();
-    let world = world().await;
     let ran = run_all(&world, 3).await;
     assert!(ran.iter().all(|ran| ran.code == 0), "{ran:?}");
 

@@ -98,9 +98,12 @@ impl Session {
         let known = parts.registry.division(&assignment.alias, assignment.job.as_ref()).await?;
         let turn = known.as_ref().map(|division| division.turn_of(assignment)).transpose()?;
         match (known, turn) {
-            (Some(division), Some(turn)) if turn != Turn::Write => {
+            (Some(division), Some(Turn::Finish)) => {
                 let encoder = Encoder::load(&self.config).await?;
-                self.after(parts, encoder, (&division, turn), assignment, None).await
+                self.finished(parts, encoder, &division, (assignment.partition, None)).await
+            }
+            (Some(division), Some(turn @ (Turn::Wait | Turn::Over(_)))) => {
+                Ok(Part::Done(done(&division, turn, assignment.partition, None)))
             }
             _ => self.written(parts, paths, undelete, assignment).await,
         }
@@ -126,29 +129,31 @@ impl Session {
             }
             None => parts.registry.division(&assignment.alias, assignment.job.as_ref()).await?,
         };
-        let Some(division) = division else { return Ok(Part::Done(nothing_left(assignment.partition))) };
-        let turn = division.turn(assignment.partition);
-        self.after(parts, encoder, (&division, turn), assignment, report.as_ref()).await
+        let partition = assignment.partition;
+        let Some(division) = division else { return Ok(Part::Done(nothing_left(partition))) };
+        match division.turn(partition) {
+            Turn::Finish => self.finished(parts, encoder, &division, (partition, report.as_ref())).await,
+            turn => Ok(Part::Done(done(&division, turn, partition, report.as_ref()))),
+        }
     }
 
-    /// What comes after the worker's part. `report` tells of that part, if it was written now.
-    async fn after(
+    /// Finishes the build, unless another worker does. `report` tells of the worker's part, if it was written now.
+    async fn finished(
         &self,
         parts: &Parts,
         encoder: Encoder,
-        (division, turn): (&Division, Turn),
-        assignment: &Assignment,
-        report: Option<&Report>,
+        division: &Division,
+        (partition, report): (Partition, Option<&Report>),
     ) -> Result<Part, CommandError> {
-        if turn == Turn::Finish {
-            let ingest = parts.ingest(self, encoder.clone());
-            let finishing = Box::pin(ingest.finish_division(division, &self.shutdown));
-            if let Finish::Ours(ours) = shown(ingest.progress(), finishing).await? {
+        let ingest = parts.ingest(self, encoder.clone());
+        let finishing = Box::pin(ingest.finish_division(division, &self.shutdown));
+        Ok(match shown(ingest.progress(), finishing).await? {
+            Finish::Ours(ours) => {
                 let (built, lease) = *ours;
-                return Ok(Part::Last(Box::new(Last { built, encoder, lease })));
+                Part::Last(Box::new(Last { built, encoder, lease }))
             }
-        }
-        Ok(Part::Done(done(division, turn, assignment.partition, report)))
+            Finish::Others => Part::Done(done(division, Turn::Finish, partition, report)),
+        })
     }
 }
 

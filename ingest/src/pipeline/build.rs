@@ -125,9 +125,7 @@ impl Ingest {
         let begun = Instant::now();
         let is_resumed = whole.is_some();
         self.registry.run_builds(run, generation).await?;
-        let mut known = self.registry.documents(generation.alias()).await?;
-        known.retain(|record| partition.owns(&record.document_id));
-        let plan = Plan::new(known);
+        let plan = Plan::new(self.registry.documents_in(generation.alias(), partition).await?);
         let documents = sources.documents.len();
         self.progress.begin(documents);
 

@@ -93,14 +93,22 @@ impl Registry {
 
     /// All documents of `alias`, by name.
     pub async fn documents(&self, alias: &AliasName) -> Result<Vec<DocumentRecord>, RegistryError> {
+        self.documents_in(alias, Partition::whole()).await
+    }
+
+    /// Those documents of `alias` that fall into a part, by name.
+    pub async fn documents_in(
+        &self,
+        alias: &AliasName,
+        partition: Partition,
+    ) -> Result<Vec<DocumentRecord>, RegistryError> {
         let mut all: Vec<DocumentRecord> = Vec::new();
+        let mut after = String::new();
         loop {
-            let after = all.last().map_or("", |last| last.document_id.as_str());
-            let page = self.documents_after(alias, after).await?;
-            if page.is_empty() {
-                return Ok(all);
-            }
-            all.extend(page);
+            let page = self.documents_after(alias, &after).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            last.document_id.as_str().clone_into(&mut after);
+            all.extend(page.into_iter().filter(|record| partition.owns(&record.document_id)));
         }
     }
 
