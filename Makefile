@@ -111,9 +111,10 @@ test: find-test model ## Run everything that CI runs, and install what it needs.
 	cargo test --workspace --doc --locked
 
 # A thousand streams are four thousand sockets in the process that has both clients and models.
-bench: find-build ## Measure what requests cost, as ratios inside one run.
-	cargo build --release --workspace --bins --bench serving --locked
+bench: find-build model ## Measure what requests and ingests cost, as ratios inside one run.
+	cargo build --release --workspace --bins --benches --locked
 	ulimit -n 8192 && cargo bench --workspace --bench serving --locked
+	LECTERN_TEST_MODEL='$(MODEL_DIR)' cargo bench --workspace --bench ingesting --locked
 
 model: find-build ## Fetch the embedding model, unless it is there and whole.
 	@python3 -c "$$FETCH_MODEL" '$(MODEL_DIR)'

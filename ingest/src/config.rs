@@ -103,6 +103,8 @@ pub struct IngestSection {
     pub extract_mib: NonZeroU64,
     /// Seconds that the embedder may take for a batch of chunks, all tries together.
     pub embed_seconds: NonZeroUsize,
+    /// What the embedder charges for a million tokens, in any currency; `None` where nothing is charged.
+    pub price_per_million_tokens: Option<f64>,
     /// Superseded generations that `prune` keeps, to roll back to.
     pub keep: usize,
     /// Percent of the live generation's chunks and documents below which a new one is refused: as a whole, by tenant and by
@@ -134,6 +136,17 @@ impl IngestSection {
         Limits { patience: Duration::from_secs(self.extract_seconds.get()), mib: self.extract_mib.get() }
     }
 
+    /// What embedding so many tokens costs, `None` where no price is set.
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        reason = "an estimate of money, not a count"
+    )]
+    pub(crate) fn cost(&self, tokens: u64) -> Option<f64> {
+        const PRICED: f64 = 1e6;
+        self.price_per_million_tokens.map(|price| tokens as f64 / PRICED * price)
+    }
+
     fn faults(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         if self.chunk_tokens < Self::FEWEST_TOKENS {
@@ -141,6 +154,9 @@ impl IngestSection {
         }
         if self.overlap_tokens > self.chunk_tokens / 2 {
             found.push(("overlap_tokens", "must be at most half of `ingest.chunk_tokens`".to_owned()));
+        }
+        if self.price_per_million_tokens.is_some_and(|price| !(0.0..f64::INFINITY).contains(&price)) {
+            found.push(("price_per_million_tokens", "must be 0 or more".to_owned()));
         }
         if self.records.text.is_empty() {
             found.push(("records.text", "must name a field".to_owned()));
@@ -175,6 +191,7 @@ impl Default for IngestSection {
             extract_seconds: NonZeroU64::new(30).unwrap_or(NonZeroU64::MIN),
             extract_mib: NonZeroU64::new(256).unwrap_or(NonZeroU64::MIN),
             embed_seconds: NonZeroUsize::new(600).unwrap_or(NonZeroUsize::MIN),
+            price_per_million_tokens: None,
             keep: Retention::default().keep,
             least_percent: Percent::default(),
             qdrant: QdrantSection::default(),

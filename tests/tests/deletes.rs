@@ -105,6 +105,61 @@ async fn a_canary_goes_on_without_an_erased_document_in_qdrant() {
     erased_from_a_canary(World::remote().await).await;
 }
 
+/// Erases by what the documents say of themselves, while a build is under way that has read one more of them.
+async fn erased_by_a_filter(world: World) {
+    const HIDDEN: &str = "---\nkind: hidden\n---\n\nThe xylophone is hidden in hall nine.\n";
+    with_secret(&world);
+    world.write("secret.md", HIDDEN);
+    world.publish().await;
+    for n in 0..200 {
+        world.write(&format!("more/{n}.md"), &format!("# More {n}\n\nValve {n} is shut.\n"));
+    }
+    world.write("another.md", &HIDDEN.replace("nine", "ten"));
+    let before = world.provider.embeddings().calls;
+    world.provider.set(|knobs| knobs.delay_before_headers = Duration::from_millis(700));
+    let mut child = world
+        .ingest_command(&["build", "documents"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while world.provider.embeddings().calls < before + 3 {
+        assert!(begun.elapsed() < PATIENCE, "the provider is not called");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let told = world.ingest(&["delete", "--filter", r#"{"kind": "hidden"}"#, "--json"]).await.ok().json();
+    assert_eq!(told["documents"], json!([SECRET]));
+    assert_eq!(found(&world).await, (false, 20));
+    world.provider.set(|knobs| knobs.delay_before_headers = Duration::ZERO);
+    assert!(child.wait().unwrap().success());
+    let built = list(&world).await;
+    assert_eq!(built.iter().map(|one| one["documents"].clone()).max_by_key(Value::as_u64), Some(json!(220)));
+    let nothing = world.ingest(&["delete", "--filter", r#"{"kind": "hidden"}"#]).await.ok();
+    assert!(nothing.stdout.contains("no complete generation holds them"), "{nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_that_pass_a_filter_are_erased_and_left_out_of_a_build_under_way_in_the_embedded_store() {
+    erased_by_a_filter(World::embedded().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_that_pass_a_filter_are_erased_and_left_out_of_a_build_under_way_in_qdrant() {
+    erased_by_a_filter(World::remote().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_that_cannot_be_read_is_refused_before_anything_happens() {
+    let world = World::embedded().await;
+    for (filter, said) in
+        [("kind=hidden", "is not JSON"), (r#"{"a": {"$near": 1}}"#, "`$near` of `metadata.a`")]
+    {
+        let refused = world.ingest(&["delete", "--filter", filter]).await;
+        assert!(refused.code == 2 && refused.stderr.contains(said), "{refused:?}");
+    }
+}
+
 /// Starts a run with the erased document in its sources, and comes back once the run embeds.
 async fn erased_while_building(world: World, kill: bool) {
     with_secret(&world);

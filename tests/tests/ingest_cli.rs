@@ -163,6 +163,20 @@ async fn a_plan_tells_the_cost_and_writes_no_generation() {
 }
 
 #[tokio::test]
+async fn a_run_costs_what_its_plan_foretold() {
+    let mut world = World::embedded().await;
+    documents(&world, 3);
+    world.set("LECTERN_INGEST__PRICE_PER_MILLION_TOKENS", "250000");
+    let plan = world.ingest(&["plan", "documents", "--json"]).await.ok().json();
+    let by_hand = plan["tokens_to_embed"].as_f64().unwrap() / 4.0;
+    assert!((plan["cost"].as_f64().unwrap() - by_hand).abs() < 1e-6, "{plan}");
+    let ran = world.ingest(&["run", "documents", "--json"]).await.ok().json();
+    assert_eq!((&ran["tokens_embedded"], &ran["cost"]), (&plan["tokens_to_embed"], &plan["cost"]));
+    let again = world.ingest(&["run", "documents"]).await.ok();
+    assert!(again.stdout.contains("0 embedded (0 tokens, about 0.0000 at the price set)"), "{again:?}");
+}
+
+#[tokio::test]
 async fn an_embedder_that_is_down_fails_the_run_with_a_remedy() {
     let mut world = World::embedded().await;
     documents(&world, 3);

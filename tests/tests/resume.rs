@@ -133,7 +133,10 @@ async fn killed_and_resumed(world: World) {
     let undisturbed = rounds.run().await;
     let whole_run = began.elapsed();
     let (calls, chunks) = (rounds.calls(), rounds.chunks().await);
-    assert_eq!((calls, chunks.len()), (DOCUMENTS / TEXTS_PER_CALL, DOCUMENTS));
+    // A few more, since the gates embed a sample of the texts again.
+    let for_the_build = DOCUMENTS / TEXTS_PER_CALL;
+    assert!((for_the_build..=for_the_build + 2).contains(&calls), "{calls}");
+    assert_eq!(chunks.len(), DOCUMENTS);
 
     for kill in 0..kills() {
         rounds.begin();

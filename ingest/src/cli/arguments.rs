@@ -8,6 +8,7 @@ use lectern_schema::canary::Share;
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::query::Mode;
 
+use crate::lifecycle::selection::FilterText;
 use crate::partition::{Assignment, JobName, Partition};
 use crate::reading::COMMAND;
 
@@ -137,8 +138,11 @@ pub(super) struct Undelete {
 #[derive(Debug, Args)]
 pub(super) struct Delete {
     /// Document to erase, as searches name it; can be given several times
-    #[arg(long, required = true, value_name = "ID")]
+    #[arg(long, required_unless_present = "filter", value_name = "ID")]
     pub(super) document: Vec<DocumentId>,
+    /// Documents of which a chunk passes this filter, written as for searches: '{"tenant": "acme"}'
+    #[arg(long, value_name = "JSON")]
+    pub(super) filter: Option<FilterText>,
     /// Why, for the record and for whoever finds the document skipped
     #[arg(long, value_name = "REASON", default_value = "by command")]
     pub(super) reason: String,

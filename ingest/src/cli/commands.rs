@@ -28,6 +28,7 @@ use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::{Holder, Lease};
 use crate::lifecycle::prune::{Fate, Retention};
 use crate::lifecycle::publish::{Contest, Examined, Published, Reason, Terms};
+use crate::lifecycle::selection::Selection;
 use crate::lifecycle::shelf::{Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError};
 use crate::partition::{JobName, Partition};
@@ -67,7 +68,7 @@ impl Session {
             Command::Rollback(rollback) => self.rollback(rollback.to.as_ref()).await,
             Command::List => self.list().await,
             Command::Prune(prune) => self.prune(prune.keep).await,
-            Command::Delete(delete) => self.delete(&delete).await,
+            Command::Delete(delete) => self.delete(delete).await,
             Command::Verify => self.verify().await,
             Command::Eval(eval) => self.eval(eval).await,
         }
@@ -233,11 +234,13 @@ impl Session {
         Ok(Outcome::done(text::fates(&fates), json))
     }
 
-    async fn delete(&self, delete: &Delete) -> Result<Outcome, CommandError> {
+    async fn delete(&self, delete: Delete) -> Result<Outcome, CommandError> {
         let lifecycle = self.parts().await?.lifecycle();
-        let erased = lifecycle.erase(&self.alias, &delete.document, &delete.reason).await?;
-        let json = json!({ "alias": self.alias, "documents": delete.document, "generations": erased });
-        Ok(Outcome::done(text::erased(&delete.document, &erased), json))
+        let Delete { document: documents, filter, reason } = delete;
+        let (documents, erased) =
+            lifecycle.erase(&self.alias, &Selection { documents, filter, reason }).await?;
+        let json = json!({ "alias": self.alias, "documents": documents, "generations": erased });
+        Ok(Outcome::done(text::erased(&documents, &erased), json))
     }
 
     async fn verify(&self) -> Result<Outcome, CommandError> {

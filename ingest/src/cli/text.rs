@@ -31,11 +31,12 @@ pub(super) fn report(report: &Report) -> String {
         format!("went on with an interrupted build, in which {documents} documents were written already\n")
     });
     let content = format!(
-        "{} documents ({}), {} chunks: {} embedded, {} reused\n",
+        "{} documents ({}), {} chunks: {} embedded ({}), {} reused\n",
         report.documents,
         changes(report.changes),
         report.chunks,
         report.embedded,
+        tokens(report.tokens_embedded, report.cost),
         report.reused
     );
     let times = format!(
@@ -71,15 +72,20 @@ pub(super) fn part(division: &Division, turn: Turn, partition: Partition) -> Str
 
 pub(super) fn forecast(forecast: &Forecast) -> String {
     let text = format!(
-        "{} documents ({}), {} chunks: {} to embed ({} tokens), {} reused\n",
+        "{} documents ({}), {} chunks: {} to embed ({}), {} reused\n",
         forecast.documents,
         changes(forecast.changes),
         forecast.chunks,
         forecast.to_embed,
-        forecast.tokens_to_embed,
+        tokens(forecast.tokens_to_embed, forecast.cost),
         forecast.chunks.saturating_sub(forecast.to_embed)
     );
     text + &left_out(&forecast.skipped, &forecast.unsupported)
+}
+
+fn tokens(tokens: u64, cost: Option<f64>) -> String {
+    let cost = cost.map_or_else(String::new, |cost| format!(", about {cost:.4} at the price set"));
+    format!("{tokens} tokens{cost}")
 }
 
 fn changes(changes: Changes) -> String {

@@ -175,7 +175,7 @@ impl Evaluator {
             let texts: BTreeMap<&ContentHash, &str> =
                 hashed.iter().map(|(hash, document)| (hash, document.content.as_str())).collect();
             let (vectors, newly) = self.vectors.of(&texts).await?;
-            embedded += newly;
+            embedded += newly.texts;
             let points = hashed.iter().filter_map(|(hash, document)| {
                 vectors.get(hash).map(|dense| self.point(document, hash, dense.clone()))
             });
@@ -232,7 +232,7 @@ impl Evaluator {
         let (vectors, newly) = self.vectors.of(&texts).await?;
         let asked = questions.into_iter().zip(&hashes);
         let asked = asked.filter_map(|(question, hash)| Some((question, vectors.get(hash)?.clone())));
-        Ok((asked.collect(), newly))
+        Ok((asked.collect(), newly.texts))
     }
 
     async fn score(

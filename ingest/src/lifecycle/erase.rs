@@ -1,6 +1,7 @@
 //! Erases documents from every generation of an alias, and keeps them from coming back.
 //! Never changes a generation that a server may have open where such a change is not safe: a successor takes its place.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lectern_schema::canary::Canary;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::Lease;
 use crate::lifecycle::prune::{Fate, Why};
+use crate::lifecycle::selection::{FilterText, Selection};
 use crate::lifecycle::shelf::{Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError, PROGRAM};
 use crate::registry::error::RegistryError;
@@ -45,15 +47,14 @@ pub struct Erased {
 
 impl Lifecycle {
     /// Erases documents from all complete generations of `alias`, and remembers that they are erased: builds that are under
-    /// way leave them out, as do later ones until they are allowed again.
+    /// way leave them out, as do later ones until they are allowed again. Tells which documents they are.
     pub async fn erase(
         &self,
         alias: &AliasName,
-        documents: &[DocumentId],
-        reason: &str,
-    ) -> Result<Vec<Erased>, LifecycleError> {
+        selection: &Selection,
+    ) -> Result<(Vec<DocumentId>, Vec<Erased>), LifecycleError> {
         let lease = self.reserve_alias(alias).await?;
-        let erased = self.erase_alone(&lease, alias, documents, reason).await;
+        let erased = self.erase_alone(&lease, alias, selection).await;
         lease.release().await;
         erased
     }
@@ -62,14 +63,17 @@ impl Lifecycle {
         &self,
         lease: &Lease,
         alias: &AliasName,
-        documents: &[DocumentId],
-        reason: &str,
-    ) -> Result<Vec<Erased>, LifecycleError> {
-        self.refuse_unknown(alias, documents).await?;
-        // First of all: whatever happens after it, no publish and no rollback brings the documents back.
-        let tombstone = Tombstone { erased_at: self.registry.now().await?, reason: reason.to_owned() };
-        self.registry.bury_documents(alias, documents, &tombstone).await?;
+        selection: &Selection,
+    ) -> Result<(Vec<DocumentId>, Vec<Erased>), LifecycleError> {
+        self.refuse_unknown(alias, &selection.documents).await?;
+        let tombstone = Tombstone { erased_at: self.registry.now().await?, reason: selection.reason.clone() };
+        if let Some(filter) = &selection.filter {
+            self.registry.bury_filter(alias, filter, &tombstone).await?;
+        }
         let listing = self.list(alias).await?;
+        let documents = &self.selected(&listing, selection).await?;
+        // First of all: whatever happens after it, no publish and no rollback brings the documents back.
+        self.registry.bury_documents(alias, documents, &tombstone).await?;
         let mut told = Vec::new();
         for listed in listing.generations.iter().rev() {
             let whole = listed.manifest().filter(|manifest| manifest.counts().is_some());
@@ -83,7 +87,43 @@ impl Lifecycle {
                 erased.still_open = self.delete_patiently(&erased.generation).await?;
             }
         }
-        Ok(told)
+        Ok((documents.clone(), told))
+    }
+
+    /// The documents that are named, and those that a filter finds in any complete generation.
+    async fn selected(
+        &self,
+        listing: &Shelf,
+        selection: &Selection,
+    ) -> Result<Vec<DocumentId>, LifecycleError> {
+        let mut selected: BTreeSet<DocumentId> = selection.documents.iter().cloned().collect();
+        if let Some(filter) = &selection.filter {
+            for listed in listing.generations.iter().filter(|listed| listed.is_complete()) {
+                selected.extend(self.passing(&listed.generation, filter).await?);
+            }
+        }
+        Ok(selected.into_iter().collect())
+    }
+
+    async fn passing(
+        &self,
+        generation: &GenerationId,
+        filter: &FilterText,
+    ) -> Result<Vec<DocumentId>, LifecycleError> {
+        let found = self.store.documents(generation, Some(filter.filter())).await?;
+        Ok(found.into_keys().collect())
+    }
+
+    /// The documents of a generation that were erased after its build began: by name, or by a filter that they pass.
+    pub(crate) async fn erased_since(
+        &self,
+        generation: &GenerationId,
+    ) -> Result<Vec<DocumentId>, LifecycleError> {
+        for (filter, tombstone) in self.registry.filters_erased_since(generation).await? {
+            let passing = self.passing(generation, &filter).await?;
+            self.registry.bury_documents(generation.alias(), &passing, &tombstone).await?;
+        }
+        Ok(self.registry.erased_but_written(generation).await?)
     }
 
     /// A name that was never seen is more likely mistyped than a document to be kept away.
@@ -218,15 +258,15 @@ impl Lifecycle {
         &self,
         generation: &GenerationId,
     ) -> Result<GenerationId, LifecycleError> {
-        let erased = self.registry.erased_but_written(generation).await?;
-        if erased.is_empty() {
-            return Ok(generation.clone());
-        }
         let stored = self.store.generations(generation.alias()).await?;
         let found = stored.into_iter().find(|stored| stored.generation == *generation);
         let Some(manifest) = found.and_then(|found| found.manifest).filter(|it| it.counts().is_some()) else {
             return Ok(generation.clone());
         };
+        let erased = self.erased_since(generation).await?;
+        if erased.is_empty() {
+            return Ok(generation.clone());
+        }
         let left = self.derive(&manifest, &erased).await?;
         if left.generation != *generation {
             self.registry.condemn_generation(generation, self.registry.now().await?).await?;

@@ -23,6 +23,7 @@ mod process;
 pub mod prune;
 pub mod publish;
 pub mod rollback;
+pub mod selection;
 pub mod shelf;
 pub mod verify;
 

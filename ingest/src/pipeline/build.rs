@@ -154,6 +154,8 @@ impl Ingest {
             chunks: written.chunks,
             reused: written.chunks.saturating_sub(written.embedded),
             embedded: written.embedded,
+            tokens_embedded: written.tokens,
+            cost: self.settings.cost(written.tokens),
             resumed: is_resumed.then_some(sifted.kept),
             changes: written.plan.finish(),
             skipped: written.skipped,
@@ -171,7 +173,7 @@ impl Ingest {
 
     /// Erases what was erased by command while the generation was built.
     pub(super) async fn erase_again(&self, generation: &GenerationId) -> Result<(), BuildError> {
-        let erased = self.registry.erased_but_written(generation).await?;
+        let erased = self.lifecycle.erased_since(generation).await?;
         self.erase_from_staging(generation, &erased).await
     }
 

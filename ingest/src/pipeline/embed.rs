@@ -33,8 +33,17 @@ pub(super) struct Embedded {
     pub(super) skipped: Vec<Skipped>,
     /// Documents of which an interrupted build wrote something that must go before this batch is written.
     pub(super) stale: Vec<DocumentId>,
-    /// Chunks whose vector was computed; those of all others were known.
-    pub(super) computed: usize,
+    /// What was sent to the embedder; the vectors of all other chunks were known.
+    pub(super) sent: Sent,
+}
+
+/// What an embedder was asked to embed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sent {
+    /// Texts.
+    pub(crate) texts: usize,
+    /// Their tokens, by the embedder's own count where that is known: what a paid one charges for.
+    pub(crate) tokens: usize,
 }
 
 /// Turns text into vectors, by way of the cache.
@@ -70,18 +79,18 @@ impl Vectors {
             .iter()
             .map(|draft| (&draft.chunk.payload.content_hash, draft.chunk.embedded.as_str()))
             .collect();
-        let (vectors, computed) = self.of(&texts).await?;
+        let (vectors, sent) = self.of(&texts).await?;
         let points =
             batch.drafts.into_iter().map(|draft| point(draft, &vectors)).collect::<Result<_, _>>()?;
         let Batch { documents, skipped, stale, .. } = batch;
-        Ok(Embedded { points, documents, skipped, stale, computed })
+        Ok(Embedded { points, documents, skipped, stale, sent })
     }
 
-    /// One vector per text, and how many of them were not known.
+    /// One vector per text, and what had to be computed for it.
     pub(crate) async fn of(
         &self,
         texts: &BTreeMap<&ContentHash, &str>,
-    ) -> Result<(HashMap<ContentHash, DenseVector>, usize), BuildError> {
+    ) -> Result<(HashMap<ContentHash, DenseVector>, Sent), BuildError> {
         let hashes: Vec<ContentHash> = texts.keys().map(|hash| (*hash).clone()).collect();
         let mut vectors = self.registry.cached_vectors(&self.digest, &hashes).await?;
         let mut unknown: Vec<(&ContentHash, &str)> = texts
@@ -101,7 +110,8 @@ impl Vectors {
         while let Some(call) = computed.try_next().await? {
             vectors.extend(call);
         }
-        Ok((vectors, unknown.len()))
+        let tokens = unknown.iter().map(|(_, text)| self.embedder.count_tokens(text)).sum();
+        Ok((vectors, Sent { texts: unknown.len(), tokens }))
     }
 
     /// Computes the vectors of one call and caches them at once: what a killed process takes along is only what was on its

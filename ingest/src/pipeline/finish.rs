@@ -156,6 +156,10 @@ fn total(reports: &[Report]) -> Report {
     let (mut sum, mut told) = (Report::default(), HashSet::new());
     for report in reports {
         sum.embedded += report.embedded;
+        sum.tokens_embedded += report.tokens_embedded;
+        if let Some(cost) = report.cost {
+            *sum.cost.get_or_insert_default() += cost;
+        }
         if let Some(resumed) = report.resumed {
             *sum.resumed.get_or_insert_default() += resumed;
         }

@@ -19,7 +19,7 @@ use crate::pipeline::report::{Changes, millis};
 use crate::registry::documents::DocumentState;
 
 /// What a run would do.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Forecast {
     /// Documents that would be in the generation.
     pub documents: u64,
@@ -29,6 +29,8 @@ pub struct Forecast {
     pub to_embed: u64,
     /// Tokens of those chunks, by the embedder's count: what a paid embedder charges for.
     pub tokens_to_embed: u64,
+    /// What they would cost at `ingest.price_per_million_tokens`, in its currency; `None` where no price is set.
+    pub cost: Option<f64>,
     /// How the documents differ from those of the run before.
     pub changes: Changes,
     /// Documents that would be left out.
@@ -54,6 +56,7 @@ impl Ingest {
         )?;
         forecast.read_ms = millis(read);
         forecast.changes = plan.finish();
+        forecast.cost = self.settings.cost(forecast.tokens_to_embed);
         Ok(forecast)
     }
 

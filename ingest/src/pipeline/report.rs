@@ -40,7 +40,8 @@ pub struct StageTimes {
 }
 
 /// What a build did.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The generation that was built.
     pub generation: Option<GenerationId>,
@@ -59,6 +60,10 @@ pub struct Report {
     pub reused: u64,
     /// Chunks whose vector was computed.
     pub embedded: u64,
+    /// Tokens of those chunks, by the embedder's count: what a paid embedder charges for.
+    pub tokens_embedded: u64,
+    /// What they cost at `ingest.price_per_million_tokens`, in its currency; `None` where no price is set.
+    pub cost: Option<f64>,
     /// Documents that an interrupted build had written into this generation already; `None` when it was begun anew.
     pub resumed: Option<u64>,
     /// Digest of what is in it: the same for the same content, however it was built.

@@ -30,7 +30,7 @@ impl Ingest {
         generation: &GenerationId,
         partition: Partition,
     ) -> Result<Whole, BuildError> {
-        let mut found = self.store.documents(generation).await?;
+        let mut found = self.store.documents(generation, None).await?;
         found.retain(|document, _| partition.owns(document));
         let mut recorded = self.registry.written(generation).await?;
         recorded.retain(|written| partition.owns(&written.document_id));

@@ -26,6 +26,7 @@ pub(super) struct Written {
     pub(super) documents: u64,
     pub(super) chunks: u64,
     pub(super) embedded: u64,
+    pub(super) tokens: u64,
     pub(super) skipped: Vec<Skipped>,
     pub(super) plan: Plan,
     pub(super) took: Duration,
@@ -69,7 +70,8 @@ impl Ingest {
             self.store.upsert(generation, batch.points).await?;
         }
         self.registry.record_documents(generation.alias(), run, &batch.documents).await?;
-        written.embedded += count(batch.computed);
+        written.embedded += count(batch.sent.texts);
+        written.tokens += count(batch.sent.tokens);
         for document in batch.documents {
             written.note(document);
         }
@@ -92,7 +94,7 @@ impl Ingest {
 impl Written {
     fn new(plan: Plan) -> Self {
         let (skipped, unrecorded, took) = (Vec::new(), Vec::new(), Duration::ZERO);
-        Self { documents: 0, chunks: 0, embedded: 0, skipped, plan, took, unrecorded }
+        Self { documents: 0, chunks: 0, embedded: 0, tokens: 0, skipped, plan, took, unrecorded }
     }
 
     fn note(&mut self, document: DocumentRecord) {

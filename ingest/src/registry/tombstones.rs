@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lectern_schema::generation::Manifest;
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 
+use crate::lifecycle::selection::FilterText;
 use crate::registry::error::RegistryError;
 use crate::registry::{Registry, storable, stored};
 
@@ -52,6 +53,44 @@ impl Registry {
             transaction.commit().await
         })
         .await
+    }
+
+    /// Remembers that what passes a filter is erased from `alias`, for builds that are under way.
+    pub async fn bury_filter(
+        &self,
+        alias: &AliasName,
+        filter: &FilterText,
+        tombstone: &Tombstone,
+    ) -> Result<(), RegistryError> {
+        const BURY: &str =
+            "INSERT INTO erased_filters (alias, filter, erased_at, reason) VALUES ($1, $2, $3, $4)";
+        let burying = sqlx::query(BURY)
+            .bind(alias.as_str())
+            .bind(filter.to_string())
+            .bind(tombstone.erased_at.as_millisecond())
+            .bind(storable(&tombstone.reason).into_owned());
+        self.bounded(burying.execute(&self.pool)).await.map(drop)
+    }
+
+    /// The filters by which documents were erased since the build of `generation` began, oldest first.
+    pub async fn filters_erased_since(
+        &self,
+        generation: &GenerationId,
+    ) -> Result<Vec<(FilterText, Tombstone)>, RegistryError> {
+        const SINCE: &str = "
+            SELECT filter, erased_at, reason FROM erased_filters
+            JOIN generations ON generations.alias = erased_filters.alias
+            WHERE generation = $1 AND begun_at <= erased_at
+            ORDER BY erased_at";
+        let asking = sqlx::query_as::<_, (String, i64, String)>(SINCE).bind(generation.as_str());
+        let rows = self.bounded(asking.fetch_all(&self.pool)).await?;
+        rows.into_iter()
+            .map(|(filter, erased_at, reason)| {
+                let filter = self.read("a filter of erased documents", filter.parse())?;
+                let erased_at = self.time("an erasure's time", erased_at)?;
+                Ok((filter, Tombstone { erased_at, reason }))
+            })
+            .collect()
     }
 
     /// Allows documents again that were erased. Tells which of them were not.

@@ -12,6 +12,7 @@ use lectern_schema::embedding::{DenseVector, SparseVector};
 use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, ChunkId, DocumentId, GenerationId};
 use lectern_search::config::{BadStore, StoreKind, StoreSection};
+use lectern_search::filter::Filter;
 
 use crate::store::embedded::EmbeddedStore;
 use crate::store::qdrant::QdrantStore;
@@ -71,10 +72,12 @@ pub trait WriteStore: Debug + Send + Sync {
     /// Waits until all that was written into a staging generation outlives the process that wrote it.
     fn flush<'a>(&'a self, generation: &'a GenerationId) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// How many chunks of which documents a staging generation holds.
+    /// How many chunks of which documents a generation holds that pass the filter: a staging generation of one's own, or a
+    /// complete one.
     fn documents<'a>(
         &'a self,
         generation: &'a GenerationId,
+        filter: Option<&'a Filter>,
     ) -> BoxFuture<'a, Result<BTreeMap<DocumentId, u64>, StoreError>>;
 
     /// Deletes all chunks of these documents from a staging generation; one that is not there is no error.

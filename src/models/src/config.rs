@@ -89,6 +89,9 @@ pub struct LlmSection {
     /// How long it may be silent after that.
     #[serde(rename = "stall_ms", deserialize_with = "positive_milliseconds")]
     pub stall: Duration,
+    /// Whether the answer is asked for in one piece when nobody reads it as it comes. Then a silent endpoint is noticed only
+    /// when the time for the answer is used up.
+    pub whole_answers: bool,
     /// More endpoints, in order. None of them has fallbacks of its own.
     pub fallback: Vec<LlmSection>,
 }
@@ -120,6 +123,7 @@ impl Default for LlmSection {
             concurrency: NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN),
             first_token: Duration::from_secs(15),
             stall: Duration::from_secs(15),
+            whole_answers: false,
             fallback: Vec::new(),
         }
     }

@@ -344,8 +344,10 @@ impl Attempt {
             policies.rate.hold(now, pause);
         }
         if self.stage == Stage::Waiting {
-            // Nothing was generated, so nothing was spent.
-            policies.rate.settle(now, self.reserved, 0);
+            // Who failed has generated nothing; who was given up unheard may have, and what was reserved stays spent.
+            if verdict != Verdict::TimedOut {
+                policies.rate.settle(now, self.reserved, 0);
+            }
             if verdict != Verdict::Final && !is_unfair {
                 policies.budget.failed(self.tried, now);
             }
@@ -372,7 +374,7 @@ impl Drop for Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::num::NonZeroU32;
+    use std::num::{NonZeroU32, NonZeroU64};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     impl Fault for Verdict {
@@ -504,6 +506,21 @@ mod tests {
             assert_eq!(late, Err(CallError::Late));
         }
         assert_eq!(upstream.snapshot().breaker, BreakerState::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_failed_call_has_spent_nothing_and_one_that_was_not_waited_for_what_it_reserved() {
+        let ceilings = Ceilings { tokens: NonZeroU64::new(100), ..Ceilings::default() };
+        let upstream = Upstream::new("test", &quick(), Bounds { ceilings, ..Bounds::concurrency(2) });
+        let within = |milliseconds| {
+            let deadline = Deadline::after(Instant::now(), Duration::from_millis(milliseconds));
+            Allowance::until(deadline).spending(60)
+        };
+        assert_eq!(failing(&upstream, 1, Verdict::Final, within(2_000)).await.1, 1);
+        let late = upstream.call(within(20), |_| std::future::pending::<Result<(), Verdict>>()).await;
+        assert_eq!(late, Err(CallError::Late));
+        let (third, made) = failing(&upstream, 0, Verdict::Final, within(2_000)).await;
+        assert!(matches!(third, Err(CallError::Limited { .. })) && made == 0, "{third:?}");
     }
 
     #[tokio::test]

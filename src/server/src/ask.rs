@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lectern_models::llm::Delivery;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::error::SearchError;
@@ -40,6 +41,8 @@ pub struct Ask {
     pub history: Arc<History>,
     /// Until when.
     pub deadline: Deadline,
+    /// How the answer is read.
+    pub delivery: Delivery,
     /// For the log.
     pub request_id: String,
 }
@@ -62,6 +65,7 @@ pub struct Asking {
     /// The earlier question whose answer it is.
     pub resembled: Option<Resembled>,
     events: Events,
+    delivery: Delivery,
     delivered: Delivered,
     recording: Recording,
     served: Served,
@@ -69,7 +73,7 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// The next event; `None` after the last. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
+    /// The next event, or the last one at once for whom nothing else matters; `None` after it. Every ask ends in exactly one [`Event::Done`] or [`Event::Failed`], by its
     /// deadline at the latest. Safe to cancel.
     pub async fn next(&mut self) -> Option<Event> {
         if !self.recording.has_ended() {
@@ -85,17 +89,21 @@ impl Asking {
     async fn next_of_work(&mut self) -> Option<Event> {
         let event = match &mut self.events {
             Events::Ended => return None,
-            Events::Kept(events) => events.pop_front().unwrap_or_else(|| failed(AnswerError::Broken)),
+            Events::Kept(replay) => {
+                replay.next_for(self.delivery).unwrap_or_else(|| failed(AnswerError::Broken))
+            }
             Events::Coming(subscription) => {
                 let until = tokio::time::Instant::from_std(self.deadline.instant());
-                match tokio::time::timeout_at(until, subscription.next()).await {
+                match tokio::time::timeout_at(until, subscription.next_for(self.delivery)).await {
                     Ok(event) => event.unwrap_or_else(|| failed(AnswerError::Broken)),
                     Err(_) => failed(AnswerError::Late { stage: Stage::Llm }),
                 }
             }
         };
         if event.is_last() {
-            self.delivered = self.read_so_far();
+            if matches!(event, Event::Failed(_)) {
+                self.delivered = self.read_so_far();
+            }
             self.events = Events::Ended;
             self.served.ended(match &event {
                 // What cites nothing found nothing to stand on.
@@ -111,7 +119,7 @@ impl Asking {
         self.deadline
     }
 
-    /// What came before the last event.
+    /// What came before a failure.
     pub fn delivered(&self) -> &Delivered {
         &self.delivered
     }
@@ -140,7 +148,7 @@ impl Drop for Asking {
     /// An answer that was made is saved, whether or not the one who asked has stayed to read it.
     fn drop(&mut self) {
         let end = match &self.events {
-            Events::Kept(events) => events.back().cloned(),
+            Events::Kept(replay) => replay.last(),
             Events::Coming(subscription) => subscription.newest(),
             Events::Ended => None,
         };
@@ -163,7 +171,7 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
     let served = app.generations.served(&ask.alias, &ask.lot(), ask.deadline).await?;
     let pinned = served.clone();
     let generation = served.manifest().generation.clone();
-    let deadline = ask.deadline;
+    let (deadline, delivery) = (ask.deadline, ask.delivery);
     let origin = if ask.retrieval.cache.reads() {
         app.find(ask, served).await
     } else {
@@ -178,6 +186,7 @@ pub async fn ask(app: &Arc<App>, mut ask: Ask) -> Result<Asking, AnswerError> {
         age,
         resembled,
         events,
+        delivery,
         recording,
         served: pinned,
         delivered: Delivered::default(),

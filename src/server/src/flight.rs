@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use futures::FutureExt as _;
+use lectern_models::llm::Delivery;
 use lectern_resilience::deadline::Deadline;
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -97,6 +99,21 @@ impl Subscription {
         }
     }
 
+    /// The next event for whom the answer is read in this way: each, or the last one alone. Safe to cancel.
+    pub async fn next_for(&mut self, delivery: Delivery) -> Option<Event> {
+        match delivery {
+            Delivery::Streamed => self.next().await,
+            Delivery::Whole => self.last().await,
+        }
+    }
+
+    /// The last event; `None` when the work ended without one.
+    async fn last(&mut self) -> Option<Event> {
+        let events = self.events.wait_for(|events| events.last().is_some_and(Event::is_last)).await.ok()?;
+        self.read = events.len();
+        events.last().cloned()
+    }
+
     /// What this listener has read so far.
     pub fn delivered(&self) -> Delivered {
         let mut delivered = Delivered::default();
@@ -180,7 +197,7 @@ impl Flights {
         F: Future<Output = ()> + Send + 'static,
     {
         let (sink, flight, given_up) = Self::prepare(deadline);
-        let (work, weak, flights) = (work(sink), Arc::downgrade(&flight), Arc::clone(self));
+        let (work, weak, flights) = (work(sink).boxed(), Arc::downgrade(&flight), Arc::clone(self));
         running.insert(key.clone(), Weak::clone(&weak));
         self.tasks.spawn(async move {
             given_up.run_until_cancelled(work).await;
@@ -195,7 +212,7 @@ impl Flights {
         F: Future<Output = ()> + Send + 'static,
     {
         let (sink, flight, given_up) = Self::prepare(deadline);
-        let work = work(sink);
+        let work = work(sink).boxed();
         self.tasks.spawn(async move { given_up.run_until_cancelled(work).await });
         Subscription::to(flight)
     }

@@ -2,10 +2,10 @@
 //! way, or new work; and where a new answer is kept.
 //! Never makes an answer.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lectern_models::llm::Delivery;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::identifiers::GenerationId;
 
@@ -68,8 +68,8 @@ pub struct Origin {
 /// The events of an answer.
 #[derive(Debug)]
 pub enum Events {
-    /// It is there: these are left to be told.
-    Kept(VecDeque<Event>),
+    /// It is there: some are left to be told.
+    Kept(Replay),
     /// It is being made.
     Coming(Subscription),
     /// All were told.
@@ -81,7 +81,7 @@ impl From<Found> for Origin {
         let (outcome, events, age) = match found {
             Found::Cached(kept) => {
                 let age = kept.age(Instant::now());
-                (CacheOutcome::Hit, Events::Kept(replay(kept.answer)), Some(age))
+                (CacheOutcome::Hit, Events::Kept(Replay::of(kept.answer)), Some(age))
             }
             Found::Joined(subscription) => (CacheOutcome::Joined, Events::Coming(subscription), None),
             Found::Started(subscription) => (CacheOutcome::Miss, Events::Coming(subscription), None),
@@ -90,13 +90,36 @@ impl From<Found> for Origin {
     }
 }
 
-/// What listeners of the answer would have seen while it was made.
-fn replay(answer: Arc<Answer>) -> VecDeque<Event> {
-    let mut events =
-        VecDeque::from([Event::Sources(Arc::clone(&answer.sources)), Event::Delta(answer.text.clone())]);
-    events.extend(answer.citations.iter().cloned().map(Event::Citation));
-    events.push_back(Event::Done(answer));
-    events
+/// What listeners of a kept answer would have seen while it was made.
+#[derive(Debug)]
+pub struct Replay {
+    /// None once its end was told.
+    answer: Option<Arc<Answer>>,
+    told: usize,
+}
+
+impl Replay {
+    fn of(answer: Arc<Answer>) -> Self {
+        Self { answer: Some(answer), told: 0 }
+    }
+
+    /// The next event for whom the answer is read in this way: each, or the last one alone.
+    pub fn next_for(&mut self, delivery: Delivery) -> Option<Event> {
+        let answer = self.answer.as_ref()?;
+        let event = match (delivery, self.told) {
+            (Delivery::Whole, _) => None,
+            (Delivery::Streamed, 0) => Some(Event::Sources(Arc::clone(&answer.sources))),
+            (Delivery::Streamed, 1) => Some(Event::Delta(answer.text.clone())),
+            (Delivery::Streamed, n) => answer.citations.get(n - 2).cloned().map(Event::Citation),
+        };
+        self.told += 1;
+        event.or_else(|| self.answer.take().map(Event::Done))
+    }
+
+    /// The last event, if it was not told.
+    pub fn last(&self) -> Option<Event> {
+        self.answer.clone().map(Event::Done)
+    }
 }
 
 impl App {
@@ -171,7 +194,7 @@ impl App {
     fn renewal_of(&self, ask: Ask, now: Instant) -> Ask {
         let deadline = Deadline::after(now, self.config.limits.deadline);
         let retrieval = Retrieval { cache: CachePolicy::Refresh, ..ask.retrieval };
-        Ask { retrieval, deadline, ..ask }
+        Ask { retrieval, deadline, delivery: Delivery::Whole, ..ask }
     }
 
     fn key(&self, ask: &Ask, generation: &GenerationId) -> AnswerKey {

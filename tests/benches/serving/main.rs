@@ -113,7 +113,7 @@ async fn run() {
         let (_world, server) = served(World::embedded().await).await;
         costs("embedded", &Target::new("Lectern", server.pid(), server.url())).await;
     }
-    let (world, server) = served(World::remote().await).await;
+    let (mut world, server) = served(World::remote().await).await;
     let lectern = Target::new("Lectern", server.pid(), server.url());
     if wanted("costs") {
         costs("qdrant protocol", &lectern).await;
@@ -122,7 +122,12 @@ async fn run() {
     let bare = BareLoop::start(&world.provider.url(), &store, "docs");
     let bare = (Target::new("bare loop", bare.pid(), bare.url()), bare);
     if wanted("floor") {
-        floor::compare(&lectern, &bare.0, scaled).await;
+        world.set("LECTERN_LLM__WHOLE_ANSWERS", "true");
+        let server = world.serve();
+        server.ready().await;
+        let whole = Target::new("Lectern, whole answers", server.pid(), server.url());
+        let servers = floor::Servers { lectern: &lectern, whole: &whole, bare: &bare.0 };
+        floor::compare(&servers, scaled).await;
     }
     if wanted("streams") {
         let servers = [

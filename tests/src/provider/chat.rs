@@ -36,6 +36,10 @@ pub(super) async fn complete(
         };
         return answer(StatusCode::OK, "text/event-stream; charset=utf-8", script.streamed(&knobs, guard));
     }
+    if knobs.comes_in_pieces() {
+        let script = Script::in_pieces(&whole(&written, &knobs), &fault());
+        return answer(StatusCode::OK, "application/json", script.streamed(&knobs, guard));
+    }
     tokio::time::sleep(knobs.delay_before_first_token).await;
     guard.finish();
     json_answer(&whole(&written, &knobs))
@@ -44,6 +48,10 @@ pub(super) async fn complete(
 fn usage_of(written: &Written) -> Value {
     let (prompt, completion) = (written.prompt_tokens, written.tokens.len());
     json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
+}
+
+fn fault() -> Value {
+    json!({"error": {"message": "boom", "type": "server_error"}})
 }
 
 fn whole(written: &Written, knobs: &Knobs) -> Value {
@@ -80,6 +88,6 @@ fn script(written: &Written, knobs: &Knobs, usage: bool) -> Script {
         stamp: None,
         tokens: written.tokens.iter().map(|token| part(json!({"content": token}), None)).collect(),
         closing: [finish].into_iter().chain(usage).chain([done]).collect(),
-        fault: event(&json!({"error": {"message": "boom", "type": "server_error"}})),
+        fault: event(&fault()),
     }
 }

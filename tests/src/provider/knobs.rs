@@ -19,7 +19,7 @@ pub struct Knobs {
     pub failures: Vec<Failure>,
     /// Answered instead of everything else, with status 200.
     pub raw: Option<Raw>,
-    /// How a streamed answer ends.
+    /// How an answer ends. A whole one consists of two tokens.
     pub ending: Ending,
     /// Whether usage is reported.
     pub usage: bool,
@@ -61,6 +61,13 @@ impl Default for Knobs {
             dimension: 64,
             refused_text: None,
         }
+    }
+}
+
+impl Knobs {
+    /// Whether the headers of a whole answer come before it.
+    pub(super) fn comes_in_pieces(&self) -> bool {
+        self.ending != Ending::Whole || !self.delay_between_tokens.is_zero()
     }
 }
 
@@ -110,7 +117,7 @@ pub struct Raw {
     pub body: Vec<u8>,
 }
 
-/// How a streamed answer ends.
+/// How an answer ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// As it should.

@@ -29,6 +29,10 @@ pub(super) async fn create(
         let script = script(&written, &knobs);
         return answer(StatusCode::OK, "text/event-stream; charset=utf-8", script.streamed(&knobs, guard));
     }
+    if knobs.comes_in_pieces() {
+        let script = Script::in_pieces(&whole(&written, &knobs), &fault());
+        return answer(StatusCode::OK, "application/json", script.streamed(&knobs, guard));
+    }
     tokio::time::sleep(knobs.delay_before_first_token).await;
     guard.finish();
     json_answer(&whole(&written, &knobs))
@@ -52,6 +56,10 @@ fn prompt_usage(written: &Written, output: usize) -> Value {
         "cache_creation_input_tokens": 0,
         "output_tokens": output,
     })
+}
+
+fn fault() -> Value {
+    json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
 }
 
 fn whole(written: &Written, knobs: &Knobs) -> Value {
@@ -92,8 +100,6 @@ fn script(written: &Written, knobs: &Knobs) -> Script {
             named_event(&last),
             named_event(&json!({"type": "message_stop"})),
         ],
-        fault: named_event(
-            &json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
-        ),
+        fault: named_event(&fault()),
     }
 }

@@ -40,6 +40,14 @@ enum Step {
 }
 
 impl Script {
+    /// A whole answer whose bytes come in two pieces.
+    pub(super) fn in_pieces(answer: &Value, fault: &Value) -> Self {
+        let mut first = Bytes::from(answer.to_string());
+        let second = first.split_off(first.len() / 2);
+        let fault = Bytes::from(fault.to_string());
+        Self { opening: vec![], stamp: None, tokens: vec![first, second], closing: vec![], fault }
+    }
+
     fn steps(self, knobs: &Knobs) -> VecDeque<Step> {
         let mut steps: VecDeque<Step> = self.opening.into_iter().map(Step::Send).collect();
         let most = match knobs.ending {

@@ -10,7 +10,7 @@ use lectern_models::config::{EmbedderKind, EmbedderSection, LlmKind, LlmSection}
 use lectern_models::embedder::Embedder;
 use lectern_models::error::ModelError;
 use lectern_models::http::Http;
-use lectern_models::llm::{ChatEvent, ChatRequest, Llm, Message, Role};
+use lectern_models::llm::{ChatEvent, ChatRequest, Delivery, Llm, Message, Role};
 use lectern_resilience::config::RetrySection;
 use lectern_resilience::deadline::Deadline;
 use secrecy::SecretString;
@@ -62,7 +62,12 @@ pub(crate) fn embedder_at(url: &str, batch: usize, concurrency: usize) -> Embedd
 
 pub(crate) fn question() -> ChatRequest {
     let content = "[1] Keys expire after ninety days.\n\nQuestion: when do keys expire?".to_owned();
-    ChatRequest { messages: vec![Message { role: Role::User, content }], max_tokens: 50, temperature: 0.0 }
+    ChatRequest {
+        messages: vec![Message { role: Role::User, content }],
+        max_tokens: 50,
+        temperature: 0.0,
+        delivery: Delivery::Streamed,
+    }
 }
 
 pub(crate) async fn ask(llm: &Llm, deadline: Deadline) -> Result<Vec<ChatEvent>, ModelError> {

@@ -8,3 +8,4 @@ mod embedder;
 mod fixture;
 mod providers;
 mod questions;
+mod whole;

@@ -109,7 +109,7 @@ pub(crate) async fn a_build_that_is_taken_over_holds_what_was_flushed(store: Fix
     let manifest = store.begun().await;
     store.write.upsert(&manifest.generation, corpus()).await.unwrap();
     store.write.flush(&manifest.generation).await.unwrap();
-    let found = store.write.documents(&manifest.generation).await.unwrap();
+    let found = store.write.documents(&manifest.generation, None).await.unwrap();
     assert_eq!(found, named(&["cat", "dog", "car", "ship"]).into_iter().map(|name| (name, 1)).collect());
 }
 

@@ -24,6 +24,7 @@ mod providers;
 mod replicas;
 mod restarts;
 mod timeouts;
+mod whole;
 
 /// So many, times `LECTERN_TEST_SCALE` for longer runs than CI's.
 fn scaled(count: usize) -> usize {

@@ -13,6 +13,7 @@ use lectern_schema::generation::{BuildState, Counts, Manifest};
 use lectern_schema::identifiers::{DocumentId, GenerationId};
 use lectern_search::embedded::layout::{FileFault, Layout};
 use lectern_search::embedded::lock::{FileLock, Locked};
+use lectern_search::filter::Filter;
 use qdrant_edge::{
     CountRequest, CreateIndex, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams,
     FieldIndexOperations, JsonPath, Modifier, OperationError, PayloadFieldSchema, PayloadSchemaType,
@@ -111,9 +112,9 @@ impl Build {
         Ok(())
     }
 
-    /// How many chunks of which documents there are.
-    pub(super) fn documents(&self) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
-        points::documents(self.shard()?, &self.path())
+    /// How many chunks of which documents there are that pass the filter.
+    pub(super) fn documents(&self, filter: Option<&Filter>) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
+        points::documents(self.shard()?, &self.path(), filter)
     }
 
     fn shard(&self) -> Result<&EdgeShard, StoreError> {

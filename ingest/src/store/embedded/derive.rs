@@ -12,6 +12,7 @@ use lectern_schema::generation::{BuildState, Manifest};
 use lectern_schema::identifiers::{DocumentId, GenerationId};
 use lectern_search::embedded::layout::{FileFault, Layout};
 use lectern_search::embedded::lock::FileLock;
+use lectern_search::filter::Filter;
 use qdrant_edge::{EdgeShard, PointOperations, UpdateOperation};
 use uuid::Uuid;
 
@@ -37,6 +38,24 @@ pub(super) fn without(
         let _ = fs::remove_dir_all(&home);
     }
     derived
+}
+
+/// What [`points::documents`] tells of a complete generation: read from a copy, since a server may have it open.
+pub(super) fn documents(
+    layout: &Layout,
+    generation: &GenerationId,
+    filter: Option<&Filter>,
+) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
+    let original = layout.shard(generation);
+    room::for_index(&original)?;
+    let home = tempfile::Builder::new().prefix(files::DERIVED).tempdir_in(layout.collections());
+    let home = home.map_err(FileFault::at("create a directory in", &layout.collections()))?;
+    let _lock = FileLock::take(&home.path().join("LOCK"), Duration::ZERO)
+        .map_err(|fault| StoreError::Refused { action: "read the generation", source: fault.into() })?;
+    let shard = home.path().join("shard");
+    copy(&original, &shard)?;
+    let shard_there = guarded("open", &shard, || EdgeShard::load(&shard, None))?;
+    points::documents(&shard_there, &shard, filter)
 }
 
 fn fill(
@@ -91,7 +110,7 @@ fn delete(path: &Path, documents: &[DocumentId]) -> Result<BTreeMap<DocumentId, 
         Ok(())
     })?;
     let shard = guarded("open", path, || EdgeShard::load(path, None))?;
-    points::documents(&shard, path)
+    points::documents(&shard, path, None)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ use lectern_schema::generation::{Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::embedded::layout::Layout;
 use lectern_search::embedded::lock::{FileLock, LockError};
+use lectern_search::filter::Filter;
 
 use super::{IndexState, Point, StoreError, Stored, WriteStore};
 use crate::store::embedded::build::Build;
@@ -71,6 +72,17 @@ impl EmbeddedStore {
             self.forget(&manifest.generation);
             sealed
         })
+    }
+
+    fn tally(
+        &self,
+        generation: &GenerationId,
+        filter: Option<&Filter>,
+    ) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
+        if self.layout.manifest(generation)?.is_some_and(|manifest| manifest.counts().is_some()) {
+            return derive::documents(&self.layout, generation, filter);
+        }
+        self.with(generation, |build| build.documents(filter))
     }
 
     /// The build of a generation: begun by this process, or taken over from one that was interrupted.
@@ -139,9 +151,10 @@ impl WriteStore for EmbeddedStore {
     fn documents<'a>(
         &'a self,
         generation: &'a GenerationId,
+        filter: Option<&'a Filter>,
     ) -> BoxFuture<'a, Result<BTreeMap<DocumentId, u64>, StoreError>> {
-        let (store, generation) = (self.clone(), generation.clone());
-        blocking("read chunks back", move || store.with(&generation, |build| build.documents())).boxed()
+        let (store, generation, filter) = (self.clone(), generation.clone(), filter.cloned());
+        blocking("read chunks back", move || store.tally(&generation, filter.as_ref())).boxed()
     }
 
     fn delete_documents<'a>(

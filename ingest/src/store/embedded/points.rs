@@ -7,6 +7,8 @@ use std::path::Path;
 use lectern_schema::chunk::key;
 use lectern_schema::embedding::{DENSE_VECTOR, SPARSE_VECTOR};
 use lectern_schema::identifiers::DocumentId;
+use lectern_search::embedded::filter::convert;
+use lectern_search::error::SearchError;
 use qdrant_edge::{
     Condition, EdgeShard, FieldCondition, Filter, JsonPath, Match, NamedVectors, PointId, PointStruct,
     PointStructPersisted, ScrollRequest, ValueVariants, Vector, WithPayloadInterface, WithVector,
@@ -41,19 +43,22 @@ pub(super) fn of_documents(documents: &[DocumentId]) -> Result<Filter, StoreErro
     Ok(Filter { should: Some(documents.iter().map(is).collect()), ..Filter::default() })
 }
 
-/// How many chunks of which documents a shard holds.
+/// How many chunks of which documents a shard holds that pass the filter.
 pub(super) fn documents(
     shard: &EdgeShard,
     directory: &Path,
+    filter: Option<&lectern_search::filter::Filter>,
 ) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
     let fields = WithPayloadInterface::Fields(vec![document_path()?]);
+    let refused = |fault: SearchError| StoreError::Refused { action: "filter chunks", source: fault.into() };
+    let filter = filter.map(convert).transpose().map_err(refused)?;
     let mut found = BTreeMap::new();
     let mut offset = None;
     loop {
         let request = ScrollRequest {
             offset,
             limit: Some(PAGE),
-            filter: None,
+            filter: filter.clone(),
             with_payload: Some(fields.clone()),
             with_vector: WithVector::Bool(false),
             order_by: None,

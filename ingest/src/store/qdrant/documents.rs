@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use lectern_schema::chunk::key;
 use lectern_schema::identifiers::{DocumentId, GenerationId};
+use lectern_search::qdrant::filter::convert;
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{
@@ -21,10 +22,11 @@ const PAGE: u32 = 4_096;
 /// Documents deleted with one filter.
 const DOCUMENTS_PER_DELETION: usize = 256;
 
-/// How many chunks of which documents the collection holds.
+/// How many chunks of which documents the collection holds that pass the filter.
 pub(super) async fn tallied(
     client: &Qdrant,
     generation: &GenerationId,
+    filter: Option<&lectern_search::filter::Filter>,
 ) -> Result<BTreeMap<DocumentId, u64>, StoreError> {
     let fields = PayloadIncludeSelector { fields: vec![key::DOCUMENT_ID.to_owned()] };
     let mut found = BTreeMap::new();
@@ -32,6 +34,7 @@ pub(super) async fn tallied(
     loop {
         let request = ScrollPoints {
             collection_name: generation.to_string(),
+            filter: filter.map(convert),
             offset: offset.take(),
             limit: Some(PAGE),
             with_payload: Some(SelectorOptions::Include(fields.clone()).into()),

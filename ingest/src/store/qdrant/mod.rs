@@ -12,6 +12,7 @@ use lectern_schema::canary::Canary;
 use lectern_schema::generation::{BuildState, Counts, Manifest};
 use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::config::{BadStore, StoreSection};
+use lectern_search::filter::Filter;
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{
     CreateAlias, DeleteCollection, GetCollectionInfoRequest, PointStruct, UpsertPoints,
@@ -245,8 +246,9 @@ impl WriteStore for QdrantStore {
     fn documents<'a>(
         &'a self,
         generation: &'a GenerationId,
+        filter: Option<&'a Filter>,
     ) -> BoxFuture<'a, Result<BTreeMap<DocumentId, u64>, StoreError>> {
-        documents::tallied(&self.client, generation).boxed()
+        documents::tallied(&self.client, generation, filter).boxed()
     }
 
     fn delete_documents<'a>(
@@ -265,7 +267,7 @@ impl WriteStore for QdrantStore {
     ) -> BoxFuture<'a, Result<Manifest, StoreError>> {
         async {
             documents::delete(&self.client, &manifest.generation, documents).await?;
-            let left = documents::tallied(&self.client, &manifest.generation).await?;
+            let left = documents::tallied(&self.client, &manifest.generation, None).await?;
             seal::mark(&self.client, manifest, super::counts(&left)).await
         }
         .boxed()

@@ -1,4 +1,4 @@
-//! The embedder in the process: batches of similar length, computed on a pool of its own.
+//! The embedder in the process: batches, computed on a pool of its own.
 //! Never computes on the thread that asks.
 
 use std::num::NonZeroUsize;
@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use lectern_resilience::deadline::Deadline;
 
 use super::bert::Bert;
+use super::cores::Cores;
 use super::pool::{NoOutput, Pool};
 use crate::config::EmbedderSection;
 use crate::error::{ModelError, SetupError};
@@ -37,10 +38,11 @@ impl Local {
             );
             return Err(SetupError::setting("embedder", "dimension", reason));
         }
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let worker = Arc::clone(&bert);
-        let work = move |texts: Vec<String>| worker.embed(&texts);
-        let pool = Pool::start(cores.min(section.concurrency), WAITING, work).map_err(SetupError::Thread)?;
+        let threads =
+            std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(section.concurrency);
+        let (cores, worker) = (Cores::start(threads).map_err(SetupError::Thread)?, Arc::clone(&bert));
+        let work = move |texts: Vec<String>| worker.embed(&texts, &cores);
+        let pool = Pool::start(threads, WAITING, work).map_err(SetupError::Thread)?;
         Ok(Self { model: section.model.clone(), bert, pool, batch: section.batch })
     }
 
@@ -65,48 +67,29 @@ impl Local {
     ) -> Result<Vec<Vec<f32>>, ModelError> {
         // One batch more than there are threads keeps them busy; all at once would shut others out of the queue.
         let at_once = self.pool.width() + 1;
-        let mut placed: Vec<(usize, Vec<f32>)> = stream::iter(batches(texts, self.batch))
+        let vectors: Vec<Vec<Vec<f32>>> = stream::iter(batches(texts, self.batch))
             .map(|batch| self.embed_batch(batch, deadline))
-            .buffer_unordered(at_once)
-            .map_ok(|batch| stream::iter(batch).map(Ok))
-            .try_flatten()
+            .buffered(at_once)
             .try_collect()
             .await?;
-        placed.sort_unstable_by_key(|(place, _)| *place);
-        Ok(placed.into_iter().map(|(_, vector)| vector).collect())
+        Ok(vectors.into_iter().flatten().collect())
     }
 
-    async fn embed_batch(
-        &self,
-        batch: Batch,
-        deadline: Deadline,
-    ) -> Result<Vec<(usize, Vec<f32>)>, ModelError> {
-        let vectors = self.pool.run(batch.texts, deadline).await.map_err(|error| match error {
+    async fn embed_batch(&self, texts: Vec<String>, deadline: Deadline) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.pool.run(texts, deadline).await.map_err(|error| match error {
             NoOutput::Late => ModelError::late(&self.model),
             NoOutput::Failed(cause) => ModelError::unavailable(&self.model, cause),
-        })?;
-        Ok(batch.places.into_iter().zip(vectors).collect())
+        })
     }
 }
 
-/// Texts to be computed together, with their places among all texts.
-#[derive(Debug, PartialEq, Eq)]
-struct Batch {
-    places: Vec<usize>,
-    texts: Vec<String>,
-}
-
-/// Batches of texts of similar length: a short text beside a long one costs as much as the long one.
-fn batches(texts: Vec<String>, size: NonZeroUsize) -> Vec<Batch> {
-    let mut texts: Vec<(usize, String)> = texts.into_iter().enumerate().collect();
-    texts.sort_by_key(|(_, text)| text.len());
-    let mut batches = Vec::new();
-    while !texts.is_empty() {
-        let rest = texts.split_off(texts.len().min(size.get()));
-        let (places, texts_of_batch) = std::mem::replace(&mut texts, rest).into_iter().unzip();
-        batches.push(Batch { places, texts: texts_of_batch });
-    }
-    batches
+/// The texts in batches of this size.
+fn batches(texts: Vec<String>, size: NonZeroUsize) -> impl Iterator<Item = Vec<String>> {
+    let mut texts = texts.into_iter();
+    std::iter::from_fn(move || {
+        let batch: Vec<String> = texts.by_ref().take(size.get()).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 #[cfg(test)]
@@ -114,16 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_hold_texts_of_similar_length_and_remember_their_places() {
-        let texts = ["long text", "b", "longer text", "a"].map(String::from).to_vec();
-        let made = batches(texts, NonZeroUsize::new(3).unwrap());
-        let places: Vec<_> = made.iter().map(|batch| batch.places.clone()).collect();
-        assert_eq!(places, [vec![1, 3, 0], vec![2]]);
-        assert_eq!(made[1].texts, ["longer text"]);
+    fn batches_hold_the_texts_in_their_order() {
+        let texts = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let made: Vec<_> = batches(texts, NonZeroUsize::new(3).unwrap()).collect();
+        assert_eq!(made, [vec!["a", "b", "c"], vec!["d"]]);
     }
 
     #[test]
     fn no_texts_make_no_batch() {
-        assert_eq!(batches(vec![], NonZeroUsize::MIN), vec![]);
+        assert_eq!(batches(vec![], NonZeroUsize::MIN).count(), 0);
     }
 }

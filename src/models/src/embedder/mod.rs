@@ -14,6 +14,7 @@ use crate::error::{ModelError, SetupError};
 use crate::http::Http;
 
 mod bert;
+mod cores;
 mod local;
 mod openai;
 mod pool;

@@ -64,6 +64,11 @@ pub fn content_words(text: &str) -> BTreeSet<String> {
     terms(text)
 }
 
+/// Gives `take` each of these words, as often as it stands there, with the byte at which it begins.
+pub fn each_content_word(text: &str, take: impl FnMut(usize, &str)) {
+    words::each_term(text, take);
+}
+
 /// A sentence with less than this part of the best one's score pads the answer instead of adding to it.
 const WORTH_SAYING: f64 = 0.45;
 /// What a word still counts once a chosen sentence has it, so that the next one says something else.

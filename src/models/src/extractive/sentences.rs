@@ -46,7 +46,8 @@ pub(super) fn sentences(passage: &str) -> Vec<Sentence<'_>> {
 fn is_readable(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let shown = text.chars().filter(|c| !c.is_whitespace()).count();
-    text.len() <= MOST_BYTES && letters * 2 > shown && text.unicode_words().count() >= FEWEST_WORDS
+    let has_words = || text.unicode_words().nth(FEWEST_WORDS - 1).is_some();
+    text.len() <= MOST_BYTES && letters * 2 > shown && has_words()
 }
 
 /// A paragraph's pieces between sentence bounds (Unicode annex 29).

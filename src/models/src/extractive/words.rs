@@ -1,6 +1,7 @@
 //! Words as they are compared: lower case, stemmed, without those that carry no meaning.
 //! Never needs to know the language: stemming is English, other languages are compared nearly as written.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use qdrant_rust_stemmers::{Algorithm, Stemmer};
@@ -24,25 +25,40 @@ const STOP_WORDS: &[&str] = &[
 
 /// The distinct words of a text that carry meaning; identifiers (`max_tokens`, `api.key`) whole and in parts.
 pub(super) fn terms(text: &str) -> BTreeSet<String> {
-    // English, as the sparse vectors are: the same forms of a word fall together here and there.
-    let stemmer = Stemmer::create(Algorithm::English);
     let mut found = BTreeSet::new();
-    for word in text.unicode_words() {
-        let word = word.to_lowercase();
-        let parts = word.split(|c: char| !c.is_alphanumeric());
-        for part in parts.filter(|part| !is_stop_word(part) && (*part == word || part.chars().count() > 1)) {
-            found.insert(stemmer.stem(part).into_owned());
-        }
-        // The short forms of speech (`don't`) are no identifiers.
-        if !word.chars().all(|c| c.is_alphanumeric() || matches!(c, '\'' | '’')) {
-            found.insert(word);
-        }
-    }
+    each_term(text, |_, term| {
+        found.insert(term.to_owned());
+    });
     found
 }
 
+/// Gives `take` each of these words, as often as it stands there, with the byte at which it begins.
+pub(super) fn each_term(text: &str, mut take: impl FnMut(usize, &str)) {
+    // English, as the sparse vectors are: the same forms of a word fall together here and there.
+    let stemmer = Stemmer::create(Algorithm::English);
+    for (at, word) in text.unicode_word_indices() {
+        let word = lower_case(word);
+        let parts = word.split(|c: char| !c.is_alphanumeric());
+        for part in parts.filter(|part| !is_stop_word(part) && (*part == word || part.chars().count() > 1)) {
+            take(at, &stemmer.stem(part));
+        }
+        // The short forms of speech (`don't`) are no identifiers.
+        if !word.chars().all(|c| c.is_alphanumeric() || matches!(c, '\'' | '’')) {
+            take(at, &word);
+        }
+    }
+}
+
+fn lower_case(word: &str) -> Cow<'_, str> {
+    let is_lower = word.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(word) } else { Cow::Owned(word.to_lowercase()) }
+}
+
+/// Bytes of the longest of them: most words are told by their length.
+const LONGEST_STOP_WORD: usize = 7;
+
 fn is_stop_word(word: &str) -> bool {
-    STOP_WORDS.binary_search(&word).is_ok()
+    word.len() <= LONGEST_STOP_WORD && STOP_WORDS.binary_search(&word).is_ok()
 }
 
 #[cfg(test)]
@@ -67,6 +83,7 @@ mod tests {
     #[test]
     fn stop_words_are_no_terms() {
         assert!(STOP_WORDS.is_sorted());
+        assert_eq!(STOP_WORDS.iter().map(|word| word.len()).max(), Some(LONGEST_STOP_WORD));
         assert_eq!(terms("What is the and of?"), BTreeSet::new());
         assert_eq!(terms("I don't"), BTreeSet::new());
     }

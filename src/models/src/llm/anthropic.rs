@@ -1,14 +1,12 @@
-//! Chat completion in the wire format of Anthropic's Messages, streamed, and whole where a proxy does not stream.
+//! Chat completion in the wire format of Anthropic's Messages, streamed and whole.
 //! Never waits, never retries, and sees no bytes: [`super::reading`] does.
-
-use std::time::Duration;
 
 use lectern_resilience::deadline::Deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::reading::{self, Dialect, Faults, Told};
+use super::reading::{self, Dialect, Faults, Manner, Told};
 use super::{ChatEvent, ChatRequest, ChatStream, FinishReason, Message, Role, Usage};
 use crate::error::ModelError;
 use crate::http::Endpoint;
@@ -23,10 +21,11 @@ pub(super) fn path(base: Option<&Url>) -> &'static [&'static str] {
 pub(super) async fn chat(
     endpoint: &Endpoint,
     request: &ChatRequest,
-    stall: Duration,
+    manner: Manner,
     deadline: Deadline,
 ) -> Result<ChatStream, ModelError> {
-    reading::chat::<Anthropic>(endpoint, &Call::new(endpoint.model(), request), stall, deadline).await
+    let call = Call::new(endpoint.model(), request, manner.is_streamed());
+    reading::chat::<Anthropic>(endpoint, &call, manner, deadline).await
 }
 
 /// The body of a call.
@@ -51,7 +50,7 @@ impl<'a> Call<'a> {
     /// Their scale ends where others' goes on to 2.
     const HOTTEST: f32 = 1.0;
 
-    fn new(model: &'a str, request: &'a ChatRequest) -> Self {
+    fn new(model: &'a str, request: &'a ChatRequest, stream: bool) -> Self {
         let (rules, talk): (Vec<&Message>, Vec<&Message>) =
             request.messages.iter().partition(|message| message.role == Role::System);
         let rules: Vec<&str> = rules.into_iter().map(|message| message.content.as_str()).collect();
@@ -65,7 +64,7 @@ impl<'a> Call<'a> {
             messages: talk.into_iter().map(message).collect(),
             max_tokens: request.max_tokens,
             temperature: request.temperature.min(Self::HOTTEST),
-            stream: true,
+            stream,
         }
     }
 }
@@ -205,6 +204,7 @@ impl Dialect for Anthropic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Delivery;
 
     fn message(role: Role, content: &str) -> Message {
         Message { role, content: content.to_owned() }
@@ -226,18 +226,21 @@ mod tests {
             messages: vec![message(Role::System, "Be brief."), message(Role::User, "Hi")],
             max_tokens: 5,
             temperature: 1.5,
+            delivery: Delivery::Streamed,
         };
-        assert_eq!(
-            serde_json::to_value(Call::new("claude", &request)).unwrap(),
-            serde_json::json!({
-                "model": "claude",
-                "system": "Be brief.",
-                "messages": [{"role": "user", "content": "Hi"}],
-                "max_tokens": 5,
-                "temperature": 1.0,
-                "stream": true,
-            })
-        );
+        for stream in [true, false] {
+            assert_eq!(
+                serde_json::to_value(Call::new("claude", &request, stream)).unwrap(),
+                serde_json::json!({
+                    "model": "claude",
+                    "system": "Be brief.",
+                    "messages": [{"role": "user", "content": "Hi"}],
+                    "max_tokens": 5,
+                    "temperature": 1.0,
+                    "stream": stream,
+                })
+            );
+        }
     }
 
     #[test]

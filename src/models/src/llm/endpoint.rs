@@ -12,7 +12,8 @@ use lectern_resilience::rate::Ceilings;
 use lectern_resilience::upstream::{Attempt, Bounds, Snapshot, Upstream};
 
 use super::ledger::{Bill, Ledger};
-use super::{ChatEvent, ChatRequest, ChatStream, anthropic, openai};
+use super::reading::Manner;
+use super::{ChatEvent, ChatRequest, ChatStream, Delivery, anthropic, openai};
 use crate::config::{LlmKind, LlmSection};
 use crate::error::{ModelError, SetupError};
 use crate::http::{Account, Endpoint, Http, Scheme};
@@ -26,6 +27,7 @@ pub(super) struct ChatEndpoint {
     upstream: Upstream,
     first_token: Duration,
     stall: Duration,
+    whole_answers: bool,
     /// Longest wait before a call while there are other endpoints to ask.
     longest_wait: Duration,
 }
@@ -70,6 +72,7 @@ impl ChatEndpoint {
             upstream: Upstream::new(name, retry, bounds),
             first_token: section.first_token,
             stall: section.stall,
+            whole_answers: section.whole_answers,
             longest_wait: retry.cap,
         })
     }
@@ -96,7 +99,16 @@ impl ChatEndpoint {
         if others > 0 {
             allowance = allowance.waiting_at_most(self.longest_wait);
         }
-        let open = |deadline| self.open(request, deadline, others);
+        let manner = self.manner(request.delivery);
+        let open = |deadline| async move {
+            let unseen = (manner == Manner::Whole).then(|| Unseen::of(bill, ledger));
+            let opened = self.open(request, manner, deadline, others).await;
+            match (unseen, &opened) {
+                (None, _) | (_, Err(ModelError::Late { .. })) => {}
+                (Some(unseen), _) => unseen.seen(),
+            }
+            opened
+        };
         let (opened, attempt) = self
             .upstream
             .begin(allowance, open)
@@ -105,10 +117,18 @@ impl ChatEndpoint {
         Ok(Following::begin(opened, attempt, bill, Arc::clone(ledger)).events())
     }
 
+    fn manner(&self, delivery: Delivery) -> Manner {
+        match delivery {
+            Delivery::Whole if self.whole_answers => Manner::Whole,
+            Delivery::Whole | Delivery::Streamed => Manner::Streamed { stall: self.stall },
+        }
+    }
+
     /// One call, up to the first token.
     async fn open(
         &self,
         request: &ChatRequest,
+        manner: Manner,
         deadline: Deadline,
         others: usize,
     ) -> Result<Opened, ModelError> {
@@ -116,20 +136,26 @@ impl ChatEndpoint {
         // The others need their time, too: each gets its part of what is left.
         let parts = u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
         let part = deadline.remaining(now) / parts;
-        match until(deadline.at_most(now, self.first_token.min(part)), self.first_events(request, deadline))
-            .await
-        {
+        // A whole answer has no first token: it may take all the time that there is.
+        let patience = if manner.is_streamed() { self.first_token } else { part };
+        let opening = self.first_events(request, manner, deadline);
+        match until(deadline.at_most(now, patience.min(part)), opening).await {
             Some(opened) => opened,
-            None if part <= self.first_token => Err(ModelError::late(self.model())),
-            None => Err(ModelError::Stalled { model: self.model().to_owned(), silence: self.first_token }),
+            None if part <= patience => Err(ModelError::late(self.model())),
+            None => Err(ModelError::Stalled { model: self.model().to_owned(), silence: patience }),
         }
     }
 
     /// The first token, with what came before it.
-    async fn first_events(&self, request: &ChatRequest, deadline: Deadline) -> Result<Opened, ModelError> {
+    async fn first_events(
+        &self,
+        request: &ChatRequest,
+        manner: Manner,
+        deadline: Deadline,
+    ) -> Result<Opened, ModelError> {
         let mut rest = match self.dialect {
-            Dialect::Openai => openai::chat(&self.endpoint, request, self.stall, deadline).await?,
-            Dialect::Anthropic => anthropic::chat(&self.endpoint, request, self.stall, deadline).await?,
+            Dialect::Openai => openai::chat(&self.endpoint, request, manner, deadline).await?,
+            Dialect::Anthropic => anthropic::chat(&self.endpoint, request, manner, deadline).await?,
         };
         let mut first = Vec::new();
         while let Some(event) = rest.next().await {
@@ -141,6 +167,33 @@ impl ChatEndpoint {
             }
         }
         Ok(Opened { first, rest })
+    }
+}
+
+/// A whole answer that is being written. Dropped before it is there, its prompt was paid in vain; what was written of it,
+/// nobody knows.
+struct Unseen<'a> {
+    bill: Bill,
+    ledger: &'a Ledger,
+    was_seen: bool,
+}
+
+impl<'a> Unseen<'a> {
+    fn of(bill: Bill, ledger: &'a Ledger) -> Self {
+        Self { bill, ledger, was_seen: false }
+    }
+
+    /// It came, or was refused.
+    fn seen(mut self) {
+        self.was_seen = true;
+    }
+}
+
+impl Drop for Unseen<'_> {
+    fn drop(&mut self) {
+        if !self.was_seen {
+            self.ledger.given_up(&self.bill);
+        }
     }
 }
 

@@ -108,11 +108,12 @@ fn chars(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Message, Role};
+    use crate::llm::{Delivery, Message, Role};
 
     fn bill() -> Bill {
         let messages = vec![Message { role: Role::User, content: "x".repeat(398) }];
-        Bill::open(&ChatRequest { messages, max_tokens: 50, temperature: 0.0 })
+        let delivery = Delivery::Streamed;
+        Bill::open(&ChatRequest { messages, max_tokens: 50, temperature: 0.0, delivery })
     }
 
     #[test]

@@ -36,6 +36,17 @@ pub struct ChatRequest {
     pub max_tokens: u32,
     /// Sampling temperature.
     pub temperature: f32,
+    /// How the answer is read.
+    pub delivery: Delivery,
+}
+
+/// How an answer is read by whom it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// As it comes.
+    Streamed,
+    /// When it is there: an endpoint may be asked for it in one piece.
+    Whole,
 }
 
 /// One message of a conversation.
@@ -162,8 +173,8 @@ impl Llm {
         &self.model
     }
 
-    /// Starts an answer; resolves when its first token is there. Until then, failed calls are made again and other
-    /// endpoints asked; afterwards, never. The deadline bounds the whole answer.
+    /// Starts an answer; resolves when its first token is there, or all of it if it comes in one piece. Until then, failed
+    /// calls are made again and other endpoints asked; afterwards, never. The deadline bounds the whole answer.
     pub async fn chat(&self, request: ChatRequest, deadline: Deadline) -> Result<Chat, ModelError> {
         let order = spread::order(&self.weights, |all| fastrand::u64(0..all));
         let mut asked: Vec<&ChatEndpoint> =

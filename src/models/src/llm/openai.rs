@@ -1,13 +1,11 @@
-//! Chat completion in OpenAI's wire format, streamed, and whole where a provider does not stream.
+//! Chat completion in OpenAI's wire format, streamed and whole.
 //! Never waits, never retries, and sees no bytes: [`super::reading`] does.
-
-use std::time::Duration;
 
 use lectern_resilience::deadline::Deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::reading::{self, Dialect, Faults, Told};
+use super::reading::{self, Dialect, Faults, Manner, Told};
 use super::{ChatEvent, ChatRequest, ChatStream, FinishReason, Message, Role, Usage};
 use crate::error::ModelError;
 use crate::http::Endpoint;
@@ -16,10 +14,11 @@ use crate::http::Endpoint;
 pub(super) async fn chat(
     endpoint: &Endpoint,
     request: &ChatRequest,
-    stall: Duration,
+    manner: Manner,
     deadline: Deadline,
 ) -> Result<ChatStream, ModelError> {
-    reading::chat::<Openai>(endpoint, &Call::new(endpoint.model(), request), stall, deadline).await
+    let call = Call::new(endpoint.model(), request, manner.is_streamed());
+    reading::chat::<Openai>(endpoint, &call, manner, deadline).await
 }
 
 /// The body of a call.
@@ -30,7 +29,8 @@ struct Call<'a> {
     max_tokens: u32,
     temperature: f32,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,7 +45,7 @@ struct CallMessage<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(model: &'a str, request: &'a ChatRequest) -> Self {
+    fn new(model: &'a str, request: &'a ChatRequest, stream: bool) -> Self {
         let message = |message: &'a Message| CallMessage {
             role: match message.role {
                 Role::System => "system",
@@ -59,8 +59,9 @@ impl<'a> Call<'a> {
             messages: request.messages.iter().map(message).collect(),
             max_tokens: request.max_tokens,
             temperature: request.temperature,
-            stream: true,
-            stream_options: StreamOptions { include_usage: true },
+            stream,
+            // Refused without a stream, whose usage is left out unless it is asked for.
+            stream_options: stream.then_some(StreamOptions { include_usage: true }),
         }
     }
 }
@@ -168,6 +169,7 @@ fn finish_reason(name: &str) -> FinishReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Delivery;
 
     fn events(json: &str) -> Result<(Vec<ChatEvent>, Option<FinishReason>), ModelError> {
         let mut dialect = Openai::default();
@@ -181,18 +183,19 @@ mod tests {
             messages: vec![Message { role: Role::User, content: "Hi".into() }],
             max_tokens: 5,
             temperature: 0.0,
+            delivery: Delivery::Streamed,
         };
-        assert_eq!(
-            serde_json::to_value(Call::new("gpt", &request)).unwrap(),
-            serde_json::json!({
-                "model": "gpt",
-                "messages": [{"role": "user", "content": "Hi"}],
-                "max_tokens": 5,
-                "temperature": 0.0,
-                "stream": true,
-                "stream_options": {"include_usage": true},
-            })
-        );
+        let mut call = serde_json::json!({
+            "model": "gpt",
+            "messages": [{"role": "user", "content": "Hi"}],
+            "max_tokens": 5,
+            "temperature": 0.0,
+            "stream": false,
+        });
+        assert_eq!(serde_json::to_value(Call::new("gpt", &request, false)).unwrap(), call);
+        call["stream"] = true.into();
+        call["stream_options"] = serde_json::json!({"include_usage": true});
+        assert_eq!(serde_json::to_value(Call::new("gpt", &request, true)).unwrap(), call);
     }
 
     #[test]

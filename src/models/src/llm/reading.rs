@@ -1,4 +1,4 @@
-//! Reads the body of a streamed answer, whatever the provider's dialect.
+//! Reads the body of an answer, streamed or whole, whatever the provider's dialect.
 //! Never reads past the end that the provider declares, and never takes a torn answer for a whole one.
 
 use std::collections::VecDeque;
@@ -19,6 +19,24 @@ use crate::rejection::late_fault;
 
 /// Most bytes of one answer, framing included: a hundred times the longest answer that models write.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// How an answer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Token by token.
+    Streamed {
+        /// Longest silence between two pieces.
+        stall: Duration,
+    },
+    /// In one piece. Its silence tells nothing: it lasts until the answer is written.
+    Whole,
+}
+
+impl Manner {
+    pub(super) fn is_streamed(self) -> bool {
+        matches!(self, Self::Streamed { .. })
+    }
+}
 
 /// What a provider's answers mean, streamed and whole.
 pub(super) trait Dialect: Default + Send + 'static {
@@ -66,14 +84,19 @@ impl Faults {
     }
 }
 
-/// Starts a call; resolves when the provider has begun to answer.
+/// Starts a call; resolves when the provider has begun to answer, or with the whole answer. Which of them it is, the
+/// provider decides.
 pub(super) async fn chat<D: Dialect>(
     endpoint: &Endpoint,
     call: &impl Serialize,
-    stall: Duration,
+    manner: Manner,
     deadline: Deadline,
 ) -> Result<ChatStream, ModelError> {
-    let reply = endpoint.post(call, deadline).await?.breaking_silence(stall);
+    let reply = endpoint.post(call, deadline).await?;
+    let reply = match manner {
+        Manner::Streamed { stall } => reply.breaking_silence(stall),
+        Manner::Whole => reply,
+    };
     let faults = Faults::of(endpoint);
     if reply.is_event_stream() {
         return Ok(Reading::events(reply, faults, D::default()));

@@ -9,8 +9,8 @@ use qdrant_edge::{
 use crate::error::SearchError;
 use crate::filter::{Condition, Direction, Field, Filter, Scalar, Test};
 
-/// The engine's filter.
-pub(super) fn convert(filter: &Filter) -> Result<EdgeFilter, SearchError> {
+/// The engine's filter. Fails when a field is no path of the engine's.
+pub fn convert(filter: &Filter) -> Result<EdgeFilter, SearchError> {
     Ok(EdgeFilter::new_must(condition(filter.condition())?))
 }
 

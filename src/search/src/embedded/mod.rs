@@ -20,7 +20,7 @@ use crate::error::{OpenError, SearchError};
 use crate::{Collection, Resolved, Search, manifest};
 
 mod collection;
-mod filter;
+pub mod filter;
 pub mod layout;
 pub mod lock;
 mod stored;

@@ -45,7 +45,10 @@ impl QdrantCollection {
         let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
-        let points = self.searches.ask(request, deadline).await?;
+        let mut points = self.searches.ask(request, deadline).await?;
+        // More are fetched than are kept: those are not worth reading.
+        points.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| uuid(a).cmp(&uuid(b))));
+        points.truncate(query.limit.get().into());
         let hits = points.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
         Ok(query.best(hits))
     }
@@ -142,12 +145,17 @@ fn seconds_left(deadline: Deadline) -> Result<u64, SearchError> {
     Ok(left.saturating_add(Duration::from_nanos(999_999_999)).as_secs())
 }
 
-fn hit(point: ScoredPoint, kind: ScoreKind) -> Result<Hit, SearchError> {
-    let id = match point.id.and_then(|id| id.point_id_options) {
-        Some(PointIdOptions::Uuid(id)) => Some(id),
-        Some(PointIdOptions::Num(_)) | None => None,
-    };
-    Hit::parse(id.as_deref(), point.score, kind, Payload::from(point.payload).deserialize())
+/// Its order as text is the order of ids.
+fn uuid(point: &ScoredPoint) -> Option<&str> {
+    match point.id.as_ref()?.point_id_options.as_ref()? {
+        PointIdOptions::Uuid(id) => Some(id),
+        PointIdOptions::Num(_) => None,
+    }
+}
+
+fn hit(mut point: ScoredPoint, kind: ScoreKind) -> Result<Hit, SearchError> {
+    let payload = Payload::from(std::mem::take(&mut point.payload));
+    Hit::parse(uuid(&point), point.score, kind, payload.deserialize())
 }
 
 #[cfg(test)]

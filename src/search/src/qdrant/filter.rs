@@ -7,7 +7,7 @@ use qdrant_client::qdrant::{self, FieldCondition, IsEmptyCondition, Match, Range
 use crate::filter::{Condition, Direction, Field, Filter, Scalar, Test};
 
 /// Qdrant's filter.
-pub(super) fn convert(filter: &Filter) -> qdrant::Filter {
+pub fn convert(filter: &Filter) -> qdrant::Filter {
     qdrant::Filter::must([condition(filter.condition())])
 }
 

@@ -28,7 +28,7 @@ use crate::qdrant::collection::QdrantCollection;
 use crate::{Collection, Resolved, Search, manifest};
 
 mod collection;
-mod filter;
+pub mod filter;
 mod gather;
 mod request;
 pub mod status;

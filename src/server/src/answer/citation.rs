@@ -52,7 +52,7 @@ pub struct CitationCheck<'a> {
     claims: Claims,
     code: Code,
     last: Option<char>,
-    cited: BTreeMap<u32, Cited>,
+    cited: BTreeMap<u32, Cited<'a>>,
 }
 
 impl<'a> CitationCheck<'a> {
@@ -160,7 +160,8 @@ impl<'a> CitationCheck<'a> {
         for piece in &pieces {
             self.cited.entry(piece.marker).or_insert_with(|| Cited::read(piece));
         }
-        let cited: Vec<&Cited> = pieces.iter().filter_map(|piece| self.cited.get(&piece.marker)).collect();
+        let cited: Vec<&Cited<'_>> =
+            pieces.iter().filter_map(|piece| self.cited.get(&piece.marker)).collect();
         let judgements = judge(&claim.text, &cited);
         let resolved =
             pieces.iter().zip(judgements).map(|(piece, judgement)| citation(piece, claim, judgement));
@@ -181,9 +182,9 @@ fn citation(piece: &Piece, claim: &Claim, judgement: Judgement) -> Citation {
     Citation {
         marker: piece.marker,
         chunk_id: piece.chunk_id,
-        document_id: piece.payload.document_id.clone(),
-        uri: piece.payload.uri.clone(),
-        title: piece.payload.title.clone(),
+        document_id: piece.document_id.clone(),
+        uri: piece.uri.clone(),
+        title: piece.title.clone(),
         quote: judgement.quote,
         verdict: judgement.verdict,
         sentence: claim.text.clone(),
@@ -199,7 +200,7 @@ mod tests {
     const PORT: &str = "The server listens on port 8080.";
 
     fn evidence() -> Evidence {
-        Evidence::select(vec![hit(RETRIES, 10), hit(PORT, 10)], 1_000)
+        Evidence::select(&[hit(RETRIES, 10), hit(PORT, 10)], 1_000)
     }
 
     /// Pushes the answer cut into pieces of `size` characters; returns the text and the citations.
@@ -233,6 +234,24 @@ mod tests {
                 "It listens on port 8080 [2]. The client retries three times.[1] See [docs] and a."
             );
             assert_eq!(citations.iter().map(|c| c.marker).collect::<Vec<_>>(), [2, 1]);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_the_same_in_one_piece_and_in_many() {
+        for answer in [
+            "It listens on port 8080 [2]. The client retries three times. [1] Bananas grow [2][1].",
+            "Unknown [3], [7-9], 【12†source】, (source 4), [99999]; half known [2, 5].",
+            "[1] It retries three times.\n[2]\n\n- It listens on 8080 [^2]\n- e.g. port 3.5 [Source 1, 2]",
+            "```\nrows[1] = items[2]\n```\n`a[1]` and [1] behind. A [link](http://x/[1]) (see [2])",
+            "Hid\u{200b}den \u{202e}text\u{202c} [1\u{200b}] and [1]. 密钥过期。[2]之后更新。【1】",
+            "Torn at its end [1",
+            "",
+        ] {
+            let whole = check(answer, usize::MAX);
+            for size in 1..9 {
+                assert_eq!(check(answer, size), whole, "pieces of {size}: {answer}");
+            }
         }
     }
 

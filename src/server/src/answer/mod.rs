@@ -4,14 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use lectern_resilience::deadline::Deadline;
-
 use crate::admission::{Admission, Work};
 use crate::answer::error::AnswerError;
 use crate::answer::event::{Answer, Event, Source};
 use crate::answer::evidence::Evidence;
 use crate::answer::rewrite::{Asked, Rewrite};
-use crate::answer::writer::{Draft, Writer};
+use crate::answer::writer::{Draft, Terms, Writer};
 use crate::ask::Ask;
 use crate::budget::Budget;
 use crate::config::LimitsSection;
@@ -39,6 +37,7 @@ pub mod question;
 pub mod rewrite;
 mod tokens;
 pub mod verdict;
+mod words;
 pub mod writer;
 
 /// Everything that answers are made with.
@@ -79,11 +78,16 @@ impl Answerer {
             Some(known) => known,
             None => self.retriever.retrieve(&admitted, served, &retrieval, &budget, &mut watch).await?,
         };
-        let evidence = Evidence::select(retrieved.hits.as_ref().clone(), self.limits.evidence_tokens);
+        let evidence = Evidence::select(&retrieved.hits, self.limits.evidence_tokens);
         let sources = Arc::new(Source::list(&evidence));
         sink.push(Event::Sources(Arc::clone(&sources)));
         watch.lap(Stage::Prompt);
-        let draft = self.write(&asked, &evidence, budget.until(Stage::Llm), sink).await;
+        let terms = Terms {
+            tokens: self.limits.answer_tokens,
+            deadline: budget.until(Stage::Llm),
+            delivery: ask.delivery,
+        };
+        let draft = self.write(&asked, &evidence, terms, sink).await;
         watch.lap(Stage::Llm);
         let Draft { text, citations, usage, degraded, model } = draft?;
         let answer = Answer {
@@ -108,13 +112,13 @@ impl Answerer {
         &self,
         asked: &Asked<'_>,
         evidence: &Evidence,
-        deadline: Deadline,
+        terms: Terms,
         sink: &EventSink,
     ) -> Result<Draft, AnswerError> {
         if evidence.is_empty() {
             return Ok(self.writer.not_found(sink));
         }
-        let error = match self.writer.write(asked, evidence, &self.limits, deadline, sink).await {
+        let error = match self.writer.write(asked, evidence, terms, sink).await {
             Ok(draft) => return Ok(draft),
             Err(error) => error,
         };

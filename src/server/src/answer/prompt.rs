@@ -4,8 +4,7 @@
 
 use std::fmt::Write as _;
 
-use lectern_models::llm::{ChatRequest, Message, Role};
-use lectern_schema::chunk::ChunkPayload;
+use lectern_models::llm::{ChatRequest, Delivery, Message, Role};
 use uuid::Uuid;
 
 use crate::answer::evidence::{Evidence, Piece};
@@ -15,7 +14,8 @@ use crate::answer::tokens;
 /// What a language model is asked.
 #[derive(Debug, Clone)]
 pub struct Prompt {
-    request: ChatRequest,
+    messages: Vec<Message>,
+    answer_tokens: u32,
 }
 
 impl Prompt {
@@ -58,38 +58,38 @@ impl Prompt {
             Message { role: Role::System, content: Self::RULES.to_owned() },
             Message { role: Role::User, content: text },
         ];
-        Self { request: ChatRequest { messages, max_tokens: answer_tokens, temperature: 0.0 } }
+        Self { messages, answer_tokens }
     }
 
-    /// The prompt in the form that chat models take.
-    pub fn into_request(self) -> ChatRequest {
-        self.request
+    /// The prompt in the form that chat models take, for an answer that is read in this way.
+    pub fn into_request(self, delivery: Delivery) -> ChatRequest {
+        let Self { messages, answer_tokens } = self;
+        ChatRequest { messages, max_tokens: answer_tokens, temperature: 0.0, delivery }
     }
 
     /// Tokens that a piece of evidence takes, with its fences, title and headings.
-    pub(super) fn piece_tokens(payload: &ChunkPayload) -> u32 {
-        let text = tokens::of_counted(&payload.text, payload.tokens);
-        let above = tokens::of_uncounted(&place(payload));
+    pub(super) fn piece_tokens(piece: &Piece) -> u32 {
+        let text = tokens::of_counted(&piece.text, piece.tokens);
+        let headings: usize = piece.heading_path.iter().map(|heading| BETWEEN.len() + heading.len()).sum();
+        let above = tokens::of_uncounted(piece.title.len() + headings);
         text.saturating_add(above).saturating_add(Self::FENCE_TOKENS)
     }
 }
 
 fn fence(piece: &Piece, nonce: &str, text: &mut String) {
-    let (marker, place, quoted) = (piece.marker, place(&piece.payload), &piece.payload.text);
+    let (marker, title, quoted) = (piece.marker, &piece.title, &piece.text);
     let mark = if piece.suspicions.is_empty() { "" } else { " suspicious" };
     // A string takes every write.
-    let _ = write!(text, "<<<source [{marker}] {nonce}{mark}\n{place}\n{quoted}\n>>>{nonce}\n\n");
+    let _ = write!(text, "<<<source [{marker}] {nonce}{mark}\n{title}");
+    for heading in &piece.heading_path {
+        text.push_str(BETWEEN);
+        text.push_str(heading);
+    }
+    let _ = write!(text, "\n{quoted}\n>>>{nonce}\n\n");
 }
 
-/// Title and headings on one line.
-fn place(payload: &ChunkPayload) -> String {
-    let mut place = payload.title.clone();
-    for heading in &payload.heading_path {
-        place.push_str(" > ");
-        place.push_str(heading);
-    }
-    place
-}
+/// Stands between title and headings.
+const BETWEEN: &str = " > ";
 
 #[cfg(test)]
 mod tests {
@@ -97,13 +97,15 @@ mod tests {
     use crate::answer::evidence::example::hit;
     use crate::answer::question::Question;
     use crate::sessions::history::History;
+    use lectern_search::query::Hit;
 
     fn prompt(texts: &[&str]) -> String {
-        let evidence = Evidence::select(texts.iter().map(|text| hit(text, 20)).collect(), 1_000);
+        let hits: Vec<Hit> = texts.iter().map(|text| hit(text, 20)).collect();
+        let evidence = Evidence::select(&hits, 1_000);
         let question = Question::parse("When do keys expire?").unwrap();
         let history = History::default();
-        let request = Prompt::build(&Asked::alone(&question, &history), &evidence, 100).into_request();
-        request.messages[1].content.clone()
+        let prompt = Prompt::build(&Asked::alone(&question, &history), &evidence, 100);
+        prompt.messages[1].content.clone()
     }
 
     #[test]
@@ -133,15 +135,15 @@ mod tests {
         let texts: Vec<String> =
             (0..200).map(|n| format!("Fact {n} is told about topic {n}. ").repeat(9)).collect();
         for budget in [200, 1_000, 3_000] {
-            let hits = texts.iter().map(|text| hit(text, 9 * 9)).collect();
-            let evidence = Evidence::select(hits, budget);
+            let hits: Vec<Hit> = texts.iter().map(|text| hit(text, 9 * 9)).collect();
+            let evidence = Evidence::select(&hits, budget);
             let question = Question::parse(&"why ".repeat(1_000)).unwrap();
             let history = History::default();
             let asked = Asked::alone(&question, &history);
-            let messages = Prompt::build(&asked, &evidence, 100).into_request().messages;
+            let messages = Prompt::build(&asked, &evidence, 100).messages;
             let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
             // English takes at least 3.6 bytes a token (measured on this repository's documents).
-            let most = budget + Prompt::OVERHEAD_TOKENS + tokens::of_uncounted(question.as_str());
+            let most = budget + Prompt::OVERHEAD_TOKENS + tokens::of_uncounted(question.as_str().len());
             assert!(bytes * 10 / 36 <= usize::try_from(most).unwrap(), "{bytes} bytes, {most} tokens");
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use lectern_models::error::ModelError;
-use lectern_models::llm::{ChatEvent, ChatRequest, FinishReason, Message, Role, Usage};
+use lectern_models::llm::{ChatEvent, ChatRequest, Delivery, FinishReason, Message, Role, Usage};
 use lectern_resilience::deadline::Deadline;
 use uuid::Uuid;
 
@@ -121,7 +121,8 @@ impl Rewrite {
             Message { role: Role::System, content: Self::RULES.to_owned() },
             Message { role: Role::User, content: text },
         ];
-        ChatRequest { messages, max_tokens: Self::MAX_TOKENS, temperature: 0.0 }
+        let (max_tokens, delivery) = (Self::MAX_TOKENS, Delivery::Whole);
+        ChatRequest { messages, max_tokens, temperature: 0.0, delivery }
     }
 
     /// The model's text, if it can be a question: one line, not too long, without the quotes that models like to add.

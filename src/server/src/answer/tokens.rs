@@ -20,14 +20,15 @@ pub(super) fn of_counted(text: &str, counted: u32) -> u32 {
     scaled.max(whole(text.len() / BYTES_PER_TOKEN)).saturating_add(spelled_out(text))
 }
 
-/// Tokens of a text that nobody counted; for headings and questions, not less than they take in any Latin script.
-pub(super) fn of_uncounted(text: &str) -> u32 {
-    whole(text.len().div_ceil(BYTES_PER_TOKEN - 1))
+/// Tokens of a text of so many bytes that nobody counted; for headings and questions, not less than they take in any
+/// Latin script.
+pub(super) fn of_uncounted(bytes: usize) -> u32 {
+    whole(bytes.div_ceil(BYTES_PER_TOKEN - 1))
 }
 
 /// Tokens of the words that the embedder's tokenizer gives up on: at most one for two bytes.
 fn spelled_out(text: &str) -> u32 {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
     words
         .filter(|word| word.len() > LONGEST_WORD)
         .map(|word| whole(word.len() / 2))
@@ -62,6 +63,6 @@ mod tests {
     #[test]
     fn no_text_is_too_long_to_be_counted() {
         assert_eq!(of_counted("", u32::MAX), u32::MAX / 10 + 1);
-        assert_eq!(of_uncounted("Getting started"), 5);
+        assert_eq!(of_uncounted("Getting started".len()), 5);
     }
 }

@@ -3,14 +3,17 @@
 //!
 //! The bounds were set by hand on the 40 pairs of `fixtures/verdicts.json`; a test fixes what they make of them.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::slice;
 
-use lectern_models::extractive::{content_words, sentences};
+use lectern_models::extractive::sentences;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::evidence::Piece;
-use crate::answer::polarity::{Opposites, negated};
+use crate::answer::polarity::Opposites;
+use crate::answer::words::Words;
 
 /// How well cited text supports a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,36 +46,40 @@ impl Verdict {
 
 /// A cited text, read once for all sentences that cite it.
 #[derive(Debug)]
-pub(super) struct Cited {
-    all: Facts,
-    sentences: Vec<(String, Facts)>,
+pub(super) struct Cited<'a> {
+    piece: &'a Piece,
+    /// Of its text, and of the title and headings above it.
+    words: Words,
+    sentences: Vec<(&'a str, Words)>,
+    /// Most sentences have no number to look for.
+    numbers: OnceCell<BTreeSet<String>>,
 }
 
-/// What is compared of a text.
-#[derive(Debug, Default)]
-struct Facts {
-    words: BTreeSet<String>,
-    numbers: BTreeSet<String>,
-    negated: BTreeSet<String>,
-}
-
-impl Facts {
-    fn of(text: &str) -> Self {
-        Self { words: words(text), numbers: numbers(text, true), negated: negated(text) }
+impl<'a> Cited<'a> {
+    /// Reads a piece of evidence.
+    pub(super) fn read(piece: &'a Piece) -> Self {
+        let placed = Words::placed(&piece.text);
+        let mut from = 0;
+        let of_sentence = |text: &'a str| {
+            let rest = piece.text.get(from..).unwrap_or_default();
+            let begin = from + rest.find(text).unwrap_or_default();
+            from = begin + text.len();
+            let [first, behind] = [begin, from].map(|byte| placed.partition_point(|(at, _)| *at < byte));
+            let inside = placed.get(first..behind).unwrap_or_default();
+            (text, Words::of(inside.iter().map(|(_, word)| *word)))
+        };
+        let sentences = sentences(&piece.text).into_iter().map(of_sentence).collect();
+        let above = piece.above().flat_map(Words::placed);
+        let words = Words::of(placed.iter().copied().chain(above).map(|(_, word)| word));
+        Self { piece, words, sentences, numbers: OnceCell::new() }
     }
-}
 
-impl Cited {
-    /// Reads a piece of evidence: its text, and the title and headings above it.
-    pub(super) fn read(piece: &Piece) -> Self {
-        let above = [&piece.payload.title].into_iter().chain(&piece.payload.heading_path);
-        let mut all = Facts::of(&piece.payload.text);
-        for heading in above {
-            all.words.extend(words(heading));
-            all.numbers.extend(numbers(heading, true));
-        }
-        let sentences = sentences(&piece.payload.text).into_iter();
-        Self { all, sentences: sentences.map(|text| (text.to_owned(), Facts::of(text))).collect() }
+    fn has_number(&self, number: &str) -> bool {
+        let read = || {
+            let texts = self.piece.above().chain([self.piece.text.as_str()]);
+            texts.flat_map(|text| numbers(text, true)).collect()
+        };
+        self.numbers.get_or_init(read).contains(number)
     }
 }
 
@@ -87,75 +94,97 @@ pub(super) struct Judgement {
 
 /// Judges a sentence by each of the texts that it cites. One that supports a part is not held against what the others
 /// say: where all together support the sentence, each that speaks of the same things does.
-pub(super) fn judge(claim: &str, cited: &[&Cited]) -> Vec<Judgement> {
-    let facts = Facts { numbers: numbers(claim, false), ..Facts::of(claim) };
-    let claim = Sentence { facts, opposites: Opposites::of(claim) };
-    let together = claim.verdict(cited);
-    let alone = |one: &&Cited| {
-        let verdict = claim.verdict(&[one]);
+pub(super) fn judge(claim: &str, cited: &[&Cited<'_>]) -> Vec<Judgement> {
+    let claim = Sentence::read(claim);
+    let sources: Vec<Source<'_>> = cited.iter().map(|cited| claim.closest(cited)).collect();
+    let together = claim.verdict(&sources);
+    let alone = |source: &Source<'_>| {
+        let verdict = claim.verdict(slice::from_ref(source));
         let verdict = if verdict == Verdict::Weak { verdict.max(together) } else { verdict };
-        Judgement { quote: claim.closest(one).map(|(quote, _)| quote.clone()).unwrap_or_default(), verdict }
+        let quote = source.closest.map_or("", |(text, _)| text);
+        Judgement { quote: quote.to_owned(), verdict }
     };
-    cited.iter().map(alone).collect()
+    sources.iter().map(alone).collect()
+}
+
+/// A cited text, as it is looked at for one sentence.
+struct Source<'a> {
+    cited: &'a Cited<'a>,
+    /// Its sentence that has most of that one's words; of equals the one that says least else.
+    closest: Option<&'a (&'a str, Words)>,
 }
 
 /// The sentence that is judged.
 struct Sentence {
-    facts: Facts,
+    words: Words,
+    numbers: BTreeSet<String>,
+    negated: Words,
     opposites: Opposites,
 }
 
 impl Sentence {
-    fn verdict(&self, cited: &[&Cited]) -> Verdict {
-        if self.facts.words.len() < 2 && self.facts.numbers.is_empty() {
+    fn read(text: &str) -> Self {
+        Self {
+            words: Words::in_text(text),
+            numbers: numbers(text, false),
+            negated: Words::negated_in(text),
+            opposites: Opposites::of(text),
+        }
+    }
+
+    fn verdict(&self, sources: &[Source<'_>]) -> Verdict {
+        if self.words.len() < 2 && self.numbers.is_empty() {
             // "Yes." is neither there nor missing.
             return Verdict::Weak;
         }
-        let share = self.share(|word| cited.iter().any(|one| one.all.words.contains(word)));
-        let closest: Vec<&(String, Facts)> = cited.iter().filter_map(|one| self.closest(one)).collect();
-        let near = self.share(|word| closest.iter().any(|(_, facts)| facts.words.contains(word)));
-        let has = |number: &String| cited.iter().any(|one| one.all.numbers.contains(number));
-        let has_numbers = self.facts.numbers.iter().all(has);
-        if share < Verdict::WEAK_FROM || closest.iter().any(|(text, facts)| self.contradicts(text, facts)) {
+        let share = self.share(|word| sources.iter().any(|source| source.cited.words.has(word)));
+        let closest = || sources.iter().filter_map(|source| source.closest);
+        let near = self.share(|word| closest().any(|(_, words)| words.has(word)));
+        let has = |number: &String| sources.iter().any(|source| source.cited.has_number(number));
+        if share < Verdict::WEAK_FROM || closest().any(|(text, words)| self.contradicts(text, words)) {
             Verdict::Unsupported
-        } else if share >= Verdict::SUPPORTED_FROM && near >= Verdict::NEAR_FROM && has_numbers {
+        } else if share >= Verdict::SUPPORTED_FROM
+            && near >= Verdict::NEAR_FROM
+            && self.numbers.iter().all(has)
+        {
             Verdict::Supported
         } else {
             Verdict::Weak
         }
     }
 
-    /// The sentence of a cited text that has most of this one's words; of equals the one that says least else.
-    fn closest<'a>(&self, cited: &'a Cited) -> Option<&'a (String, Facts)> {
-        let common = |facts: &Facts| facts.words.intersection(&self.facts.words).count();
-        cited.sentences.iter().rev().max_by_key(|(_, facts)| (common(facts), Reverse(facts.words.len())))
+    fn closest<'a>(&self, cited: &'a Cited<'a>) -> Source<'a> {
+        let common = |words: &Words| self.words.shared(words).count();
+        let sentences = cited.sentences.iter().rev();
+        let closest = sentences.max_by_key(|(_, words)| (common(words), Reverse(words.len())));
+        Source { cited, closest }
     }
 
     /// Whether a sentence speaks of the same things and says the opposite, or another number.
-    fn contradicts(&self, text: &str, facts: &Facts) -> bool {
-        if self.share(|word| facts.words.contains(word)) < Verdict::NEAR_FROM {
+    fn contradicts(&self, text: &str, words: &Words) -> bool {
+        if self.share(|word| words.has(word)) < Verdict::NEAR_FROM {
             return false;
         }
-        let denied: BTreeSet<_> = self.facts.negated.intersection(&facts.words).collect();
-        let denies_there: BTreeSet<_> = facts.negated.intersection(&self.facts.words).collect();
-        let turned = denied.is_disjoint(&denies_there) && !(denied.is_empty() && denies_there.is_empty());
-        let other_number = !self.facts.numbers.is_empty()
-            && !facts.numbers.is_empty()
-            && self.facts.numbers.is_disjoint(&facts.numbers);
-        turned || other_number || self.opposites.are_in(text)
+        let denied = Words::of(self.negated.shared(words));
+        let denied_there = Words::of(Words::negated_in(text).shared(&self.words));
+        let agrees = denied.shared(&denied_there).next().is_some();
+        let turned = denied.len() + denied_there.len() > 0 && !agrees;
+        turned || self.has_other_number(text) || self.opposites.are_in(text)
     }
 
-    fn share(&self, is_there: impl Fn(&String) -> bool) -> f64 {
-        let common = self.facts.words.iter().filter(|word| is_there(word)).count();
-        ratio(common, self.facts.words.len())
+    /// Whether both have numbers, and none in common.
+    fn has_other_number(&self, text: &str) -> bool {
+        if self.numbers.is_empty() {
+            return false;
+        }
+        let there = numbers(text, true);
+        !there.is_empty() && self.numbers.is_disjoint(&there)
     }
-}
 
-/// The content words of a text that are no numbers.
-fn words(text: &str) -> BTreeSet<String> {
-    let mut words = content_words(text);
-    words.retain(|word| word.chars().any(char::is_alphabetic));
-    words
+    fn share(&self, is_there: impl Fn(u64) -> bool) -> f64 {
+        let common = self.words.iter().filter(|word| is_there(*word)).count();
+        ratio(common, self.words.len())
+    }
 }
 
 /// The numbers of a text, in one spelling each. A source's "one" may be a number; a claim's rarely is.
@@ -245,6 +274,7 @@ fn ratio(part: usize, whole: usize) -> f64 {
 mod tests {
     use std::collections::BTreeMap;
 
+    use lectern_search::query::Hit;
     use serde::Deserialize;
 
     use super::*;
@@ -252,8 +282,9 @@ mod tests {
     use crate::answer::evidence::example::hit;
 
     fn verdicts(claim: &str, sources: &[&str]) -> Vec<Verdict> {
-        let evidence = Evidence::select(sources.iter().map(|text| hit(text, 20)).collect(), 10_000);
-        let cited: Vec<Cited> = evidence.pieces().iter().map(Cited::read).collect();
+        let hits: Vec<Hit> = sources.iter().map(|text| hit(text, 20)).collect();
+        let evidence = Evidence::select(&hits, 10_000);
+        let cited: Vec<Cited<'_>> = evidence.pieces().iter().map(Cited::read).collect();
         judge(claim, &cited.iter().collect::<Vec<_>>()).into_iter().map(|one| one.verdict).collect()
     }
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use lectern_models::error::ModelError;
 use lectern_models::extractive::{self, Passage};
-use lectern_models::llm::{ChatEvent, FinishReason, Llm, TokenCounts, Usage};
+use lectern_models::llm::{ChatEvent, ChatRequest, Delivery, FinishReason, Llm, TokenCounts, Usage};
 use lectern_resilience::deadline::Deadline;
 use lectern_resilience::upstream::Snapshot;
 
@@ -15,7 +16,6 @@ use crate::answer::event::Event;
 use crate::answer::evidence::Evidence;
 use crate::answer::prompt::Prompt;
 use crate::answer::rewrite::Asked;
-use crate::config::LimitsSection;
 use crate::flight::EventSink;
 use crate::metrics::{Dependency, Metrics};
 
@@ -26,6 +26,17 @@ pub enum Writer {
     Extractive,
     /// Asks a language model.
     Llm(Llm, Arc<Metrics>),
+}
+
+/// What an answer may take, and how it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Most tokens.
+    pub tokens: u32,
+    /// Until when.
+    pub deadline: Deadline,
+    /// How it is read.
+    pub delivery: Delivery,
 }
 
 /// A written answer.
@@ -56,6 +67,23 @@ impl Draft {
         Self { text: Self::NOT_FOUND.to_owned(), ..Self::by(model) }
     }
 
+    /// What events tell: their text together, up to the first that is an error.
+    fn read(&mut self, events: Vec<Result<ChatEvent, ModelError>>) -> (String, Result<(), ModelError>) {
+        let mut text = String::new();
+        for event in events {
+            match event {
+                Ok(ChatEvent::Delta(more)) if text.is_empty() => text = more,
+                Ok(ChatEvent::Delta(more)) => text.push_str(&more),
+                Ok(ChatEvent::Usage(usage)) => self.usage = usage,
+                Ok(ChatEvent::Finished(FinishReason::Stop)) => {}
+                Ok(ChatEvent::Finished(FinishReason::Length)) => self.degraded.push(Writer::TRUNCATED),
+                Ok(ChatEvent::Finished(FinishReason::Filtered)) => self.degraded.push(Writer::FILTERED),
+                Err(error) => return (text, Err(error)),
+            }
+        }
+        (text, Ok(()))
+    }
+
     fn take(&mut self, parts: Vec<Checked>, sink: &EventSink) {
         for part in parts {
             match part {
@@ -77,6 +105,9 @@ impl Writer {
     pub const EXTRACTIVE: &str = "extractive";
     /// Sentences that the extractive answer is made of: enough to answer, few enough to read.
     const SENTENCES: usize = 3;
+    /// Most events of the model that are checked together, of those that are there already: what arrives in one packet need
+    /// not wake whoever listens token by token.
+    const AT_ONCE: usize = 32;
     /// Declared when the model ran into its token limit.
     const TRUNCATED: &str = "answer_truncated";
     /// Declared when another model than the configured ones had to stand in.
@@ -118,15 +149,14 @@ impl Writer {
         &self,
         asked: &Asked<'_>,
         evidence: &Evidence,
-        limits: &LimitsSection,
-        deadline: Deadline,
+        terms: Terms,
         sink: &EventSink,
     ) -> Result<Draft, AnswerError> {
         match self {
             Self::Extractive => Ok(quote(asked, evidence, sink)),
             Self::Llm(llm, metrics) => {
-                let prompt = Prompt::build(asked, evidence, limits.answer_tokens);
-                let written = generate(llm, prompt, evidence, deadline, sink).await;
+                let prompt = Prompt::build(asked, evidence, terms.tokens).into_request(terms.delivery);
+                let written = generate(llm, prompt, evidence, terms.deadline, sink).await;
                 metrics.called(Dependency::Llm, written.is_ok());
                 written
             }
@@ -139,7 +169,7 @@ pub fn quote(asked: &Asked<'_>, evidence: &Evidence, sink: &EventSink) -> Draft 
     let passages: Vec<Passage<'_>> = evidence
         .pieces()
         .iter()
-        .map(|piece| Passage { text: &piece.payload.text, headings: &piece.payload.heading_path })
+        .map(|piece| Passage { text: &piece.text, headings: &piece.heading_path })
         .collect();
     let extracts = extractive::answer(asked.search.as_str(), &passages, Writer::SENTENCES);
     if extracts.is_empty() {
@@ -159,25 +189,22 @@ pub fn quote(asked: &Asked<'_>, evidence: &Evidence, sink: &EventSink) -> Draft 
 
 async fn generate(
     llm: &Llm,
-    prompt: Prompt,
+    prompt: ChatRequest,
     evidence: &Evidence,
     deadline: Deadline,
     sink: &EventSink,
 ) -> Result<Draft, AnswerError> {
-    let mut chat = llm.chat(prompt.into_request(), deadline).await.map_err(AnswerError::llm)?;
+    let chat = llm.chat(prompt, deadline).await.map_err(AnswerError::llm)?;
     let mut draft = Draft::by(&chat.model);
     if chat.fallback {
         draft.degraded.push(Writer::FALLBACK);
     }
     let mut check = CitationCheck::new(evidence);
-    while let Some(event) = chat.events.next().await {
-        match event.map_err(AnswerError::llm)? {
-            ChatEvent::Delta(text) => draft.take(check.push(&text), sink),
-            ChatEvent::Usage(usage) => draft.usage = usage,
-            ChatEvent::Finished(FinishReason::Stop) => {}
-            ChatEvent::Finished(FinishReason::Length) => draft.degraded.push(Writer::TRUNCATED),
-            ChatEvent::Finished(FinishReason::Filtered) => draft.degraded.push(Writer::FILTERED),
-        }
+    let mut events = chat.events.ready_chunks(Writer::AT_ONCE);
+    while let Some(ready) = events.next().await {
+        let (text, so_far) = draft.read(ready);
+        draft.take(check.push(&text), sink);
+        so_far.map_err(AnswerError::llm)?;
     }
     draft.take(check.finish(), sink);
     Ok(draft)

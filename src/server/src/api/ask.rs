@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
-use lectern_models::llm::Usage;
+use lectern_models::llm::{Delivery, Usage};
 use lectern_schema::identifiers::GenerationId;
 use lectern_search::query::Mode;
 use serde::{Deserialize, Serialize};
@@ -138,14 +138,17 @@ pub async fn post(
     body: Body<AskRequest>,
 ) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
-    let streamed = body.0.stream || wants_events(&http);
     let parsed = parse(&body.0, caller, &request_id, &http)?;
+    let delivery = parsed.delivery;
     let session_id = parsed.session;
     let asking = ask(&app.into_inner(), parsed).await?;
     let resembled = asking.resembled.clone();
     let context =
         Context { outcome: asking.outcome, age: asking.age, resembled, session_id, request_id, began };
-    if streamed { Ok(sse::respond(asking, context, &http)) } else { whole(asking, &context, &http).await }
+    match delivery {
+        Delivery::Streamed => Ok(sse::respond(asking, context, &http)),
+        Delivery::Whole => whole(asking, &context, &http).await,
+    }
 }
 
 fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpRequest) -> Result<Ask, Problem> {
@@ -165,14 +168,16 @@ fn parse(request: &AskRequest, caller: Caller, id: &RequestId, http: &HttpReques
         session: plan::session(request.session_id.as_deref())?,
         history: Arc::default(),
         deadline: plan::deadline(request.deadline_ms, config)?,
+        delivery: delivery(request, http),
         caller,
         request_id: id.as_str().to_owned(),
     })
 }
 
-fn wants_events(http: &HttpRequest) -> bool {
+fn delivery(request: &AskRequest, http: &HttpRequest) -> Delivery {
     let accept = http.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"))
+    let wants_events = accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"));
+    if request.stream || wants_events { Delivery::Streamed } else { Delivery::Whole }
 }
 
 /// The answer in one piece. The work is given up when the client leaves, as it is when a stream's body is dropped.

@@ -1,28 +1,38 @@
 //! A BERT-family sentence model on the CPU: files in, text to normalised vectors. Blocks while it computes.
-//! Never decides when or on which thread it runs.
+//! Never decides when it runs, nor on how many cores.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
-use candle_transformers::models::bert::{BertModel, Config};
 use tokenizers::Tokenizer;
 
+use super::cores::Cores;
 use crate::error::{Cause, SetupError};
+
+mod attention;
+mod config;
+mod encoder;
+mod steps;
+mod weights;
+
+use config::Config;
+use encoder::{Encoder, add};
+use weights::Weights;
 
 /// Tokens that the sentence-transformers family reads, special ones included: what all-MiniLM-L6-v2 was trained with.
 const WINDOW: usize = 256;
 /// The tokens that open and close every text, `[CLS]` and `[SEP]`.
 const SPECIAL_TOKENS: usize = 2;
+/// Tokens that are computed together, where texts are shorter: enough to load the weights for, few enough for what is
+/// between two steps to stay in the processor's caches.
+const GROUP: usize = 256;
 
 /// A loaded model.
 pub(super) struct Bert {
-    model: BertModel,
+    encoder: Encoder,
     tokenizer: Tokenizer,
     open: u32,
     close: u32,
-    padding: u32,
     dimension: usize,
     window: usize,
 }
@@ -36,22 +46,15 @@ impl fmt::Debug for Bert {
 impl Bert {
     /// Loads `config.json`, `tokenizer.json` and `model.safetensors` from a directory.
     pub(super) fn load(directory: &Path) -> Result<Self, SetupError> {
-        let config: Config = File::named(directory, "config.json").parse(|bytes| {
-            let config: Config = serde_json::from_slice(bytes)?;
-            check_shape(&config)?;
-            Ok(config)
-        })?;
+        let config = File::named(directory, "config.json").parse(Config::read)?;
         let (tokenizer, open, close) = File::named(directory, "tokenizer.json").parse(read_tokenizer)?;
-        let model = File::named(directory, "model.safetensors").parse(|bytes| {
-            let weights = VarBuilder::from_buffered_safetensors(bytes.to_vec(), DType::F32, &Device::Cpu)?;
-            Ok(BertModel::load(weights, &config)?)
-        })?;
+        let encoder = File::named(directory, "model.safetensors")
+            .parse(|bytes| Encoder::load(&Weights::read(bytes)?, &config))?;
         Ok(Self {
-            model,
+            encoder,
             tokenizer,
             open,
             close,
-            padding: u32::try_from(config.pad_token_id).unwrap_or_default(),
             dimension: config.hidden_size,
             window: config.max_position_embeddings.min(WINDOW),
         })
@@ -74,15 +77,18 @@ impl Bert {
     }
 
     /// One vector of length 1 per text, in the order of the texts; each text is read up to the window.
-    pub(super) fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, Cause> {
-        if texts.is_empty() {
-            return Ok(Vec::new());
-        }
+    pub(super) fn embed(&self, texts: &[String], cores: &Cores) -> Result<Vec<Vec<f32>>, Cause> {
         let rows = texts.iter().map(|text| self.token_ids(text)).collect::<Result<Vec<_>, _>>()?;
-        let (ids, mask) = self.batch(&rows)?;
-        let types = ids.zeros_like()?;
-        let states = self.model.forward(&ids, &types, Some(&mask))?;
-        let vectors: Vec<Vec<f32>> = normalised(&mean(&states, &mask)?)?.to_vec2()?;
+        let at_work = cores.enter()?;
+        let mut vectors = Vec::with_capacity(rows.len());
+        for group in groups(&rows) {
+            let mut states = &at_work.compute(|| self.encoder.states(group))?[..];
+            for row in group {
+                let (of_text, others) = states.split_at(row.len() * self.dimension);
+                vectors.push(mean_direction(of_text, self.dimension));
+                states = others;
+            }
+        }
         let finite = vectors.iter().flatten().all(|element| element.is_finite());
         if finite { Ok(vectors) } else { Err("the model computed a vector that is not finite".into()) }
     }
@@ -92,40 +98,32 @@ impl Bert {
         let seen = encoding.get_ids().iter().copied().take(self.max_tokens());
         Ok(std::iter::once(self.open).chain(seen).chain(std::iter::once(self.close)).collect())
     }
-
-    /// The rows as one tensor, padded to the longest, and the mask that tells tokens from padding.
-    fn batch(&self, rows: &[Vec<u32>]) -> candle_core::Result<(Tensor, Tensor)> {
-        let longest = rows.iter().map(Vec::len).max().unwrap_or_default();
-        let shape = (rows.len(), longest);
-        let (mut ids, mut mask) = (Vec::new(), Vec::new());
-        for row in rows {
-            let missing = longest - row.len();
-            ids.extend(row.iter().copied().chain(std::iter::repeat_n(self.padding, missing)));
-            mask.extend(row.iter().map(|_| 1_f32).chain(std::iter::repeat_n(0_f32, missing)));
-        }
-        Ok((Tensor::from_vec(ids, shape, &Device::Cpu)?, Tensor::from_vec(mask, shape, &Device::Cpu)?))
-    }
 }
 
-/// The mean of each text's token states, padding left out.
-fn mean(states: &Tensor, mask: &Tensor) -> candle_core::Result<Tensor> {
-    let sums = states.broadcast_mul(&mask.unsqueeze(2)?)?.sum(1)?;
-    sums.broadcast_div(&mask.sum_keepdim(1)?)
+/// Neighbouring texts that are computed together.
+fn groups(rows: &[Vec<u32>]) -> impl Iterator<Item = &[Vec<u32>]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let mut tokens = 0;
+        let fitting = rest.iter().take_while(|row| {
+            tokens += row.len();
+            tokens <= GROUP
+        });
+        // A text that is too long for a group is one by itself.
+        let (group, others) = rest.split_at(fitting.count().max(1).min(rest.len()));
+        rest = others;
+        (!group.is_empty()).then_some(group)
+    })
 }
 
-fn normalised(vectors: &Tensor) -> candle_core::Result<Tensor> {
-    vectors.broadcast_div(&vectors.sqr()?.sum_keepdim(1)?.sqrt()?)
-}
-
-/// Refuses shapes that the model's code would divide by zero or index out of bounds with.
-fn check_shape(config: &Config) -> Result<(), Cause> {
-    if config.num_attention_heads == 0 || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
-        return Err("`hidden_size` is not a multiple of `num_attention_heads`".into());
+/// The mean of a text's token states, at length 1.
+fn mean_direction(states: &[f32], width: usize) -> Vec<f32> {
+    let mut sum = vec![0.0; width];
+    for row in states.chunks_exact(width) {
+        add(&mut sum, row);
     }
-    if config.max_position_embeddings <= SPECIAL_TOKENS {
-        return Err("`max_position_embeddings` leaves no room for text".into());
-    }
-    Ok(())
+    let length = sum.iter().map(|element| element * element).sum::<f32>().sqrt();
+    sum.into_iter().map(|element| element / length).collect()
 }
 
 /// The tokenizer and the two tokens that it puts around a text. Cutting and padding are done here, not there.
