@@ -9,6 +9,7 @@ pub mod examine;
 pub mod extract;
 pub mod gather;
 pub mod lifecycle;
+pub mod partition;
 pub mod pipeline;
 pub mod reading;
 pub mod registry;

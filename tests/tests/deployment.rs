@@ -102,16 +102,27 @@ fn check(document: &Value) -> Result<(), String> {
 struct Kustomization {
     api_version: String,
     kind: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     labels: Vec<Value>,
     resources: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     images: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<Patch>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    path: String,
 }
 
 /// The one object of a kind and name in the base.
 fn object<T: DeserializeOwned + Serialize>(kind: &str, name: &str) -> T {
-    let mut matching = documents()
-        .into_iter()
-        .filter(|(_, document)| document["kind"] == kind && document["metadata"]["name"] == name);
+    let base = base();
+    let mut matching = documents().into_iter().filter(|(path, document)| {
+        path.starts_with(&base) && document["kind"] == kind && document["metadata"]["name"] == name
+    });
     let (_, document) = matching.next().unwrap_or_else(|| panic!("there is no {kind} {name}"));
     assert!(matching.next().is_none(), "there are several {kind} {name}");
     typed(&document).unwrap()
@@ -177,6 +188,66 @@ fn the_base_lists_every_manifest_beside_it() {
         .filter(|name| name != "kustomization.yaml")
         .collect();
     assert_eq!(listed, there);
+}
+
+fn indexed() -> PathBuf {
+    project().join("k8s/indexed")
+}
+
+/// What the overlay changes of the base's ingest.
+fn indexed_job() -> Job {
+    let [document]: [Value; 1] = parsed(&indexed().join("ingest-job.yaml")).try_into().unwrap();
+    typed(&document).unwrap()
+}
+
+#[test]
+fn the_overlay_patches_what_the_base_has() {
+    let [document]: [Value; 1] = parsed(&indexed().join("kustomization.yaml")).try_into().unwrap();
+    let overlay: Kustomization = typed(&document).unwrap();
+    assert_eq!(overlay.resources, ["../base"]);
+    for Patch { path } in overlay.patches {
+        let [patch]: [Value; 1] = parsed(&indexed().join(path)).try_into().unwrap();
+        let (kind, name) = (patch["kind"].as_str().unwrap(), patch["metadata"]["name"].as_str().unwrap());
+        object::<Value>(kind, name);
+    }
+    let patched = indexed_job().spec.unwrap().template.spec.unwrap();
+    assert_eq!(only_container(&patched).name, only_container(&ingest()).name);
+}
+
+#[test]
+fn the_workers_of_the_indexed_job_are_as_many_as_its_partitions() {
+    let spec = indexed_job().spec.unwrap();
+    assert_eq!(spec.completion_mode.as_deref(), Some("Indexed"));
+    let completions = spec.completions.unwrap();
+    assert!(spec.parallelism.unwrap() <= completions);
+    let pod = spec.template.spec.unwrap();
+    let container = only_container(&pod);
+    let command = container.command.as_ref().unwrap();
+    let base = ingest();
+    let undivided = only_container(&base).command.as_ref().unwrap();
+    assert!(command.starts_with(undivided), "{command:?}");
+    let expected =
+        ["--partition".to_owned(), format!("$(PARTITION)/{completions}"), "--job".into(), "$(JOB)".into()];
+    assert_eq!(command[undivided.len()..], expected);
+    let env = container.env.as_ref().unwrap().iter();
+    let fields: Vec<(&str, &str)> = env
+        .map(|env| {
+            let source = env.value_from.as_ref().unwrap().field_ref.as_ref().unwrap();
+            (env.name.as_str(), source.field_path.as_str())
+        })
+        .collect();
+    let expected = [
+        ("PARTITION", "metadata.annotations['batch.kubernetes.io/job-completion-index']"),
+        ("JOB", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+    ];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn the_documents_of_the_indexed_job_can_be_mounted_on_several_nodes() {
+    let [document]: [Value; 1] = parsed(&indexed().join("documents.yaml")).try_into().unwrap();
+    let claim: PersistentVolumeClaim = typed(&document).unwrap();
+    assert_eq!(claim.spec.unwrap().access_modes, Some(vec!["ReadWriteMany".to_owned()]));
 }
 
 #[test]

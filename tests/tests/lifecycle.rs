@@ -14,6 +14,7 @@ use lectern_ingest::lifecycle::publish::{Published, Reason, Terms};
 use lectern_ingest::lifecycle::shelf::WasLive;
 use lectern_ingest::lifecycle::verify::Finding;
 use lectern_ingest::lifecycle::{Lifecycle, LifecycleError};
+use lectern_ingest::partition::{Assignment, Partition};
 use lectern_ingest::registry::Registry;
 use lectern_ingest::registry::error::RegistryError;
 use lectern_ingest::registry::generations::GenerationState;
@@ -483,6 +484,52 @@ async fn pruning_deletes_abandoned_builds_once_they_are_old_and_nobody_builds_th
     building.release().await;
     assert_eq!(shelter.prune(strict(0)).await[1], (abandoned, Fate::Deleted));
     assert_eq!(shelter.stored().await, [live]);
+}
+
+/// A build of two workers that was begun `minutes` ago.
+async fn divided(shelter: &Shelter, minutes: i64) -> (GenerationId, Assignment) {
+    let partition = Partition::new(0, 2).unwrap();
+    let assignment = Assignment { alias: docs(), job: None, partition };
+    let generation = shelter.begin(minutes).await.generation;
+    let (registry, fingerprint) = (&shelter.registry, fingerprint());
+    let opening = registry.open_division(&assignment, &generation, &fingerprint, Timestamp::now());
+    assert!(opening.await.unwrap());
+    shelter.registry.division_created(&generation).await.unwrap();
+    (generation, assignment)
+}
+
+#[tokio::test]
+async fn pruning_deletes_an_unfinished_build_of_several_workers_once_it_is_old_and_none_of_them_lives() {
+    let shelter = Shelter::new().await;
+    let live = shelter.build(30, 3).await;
+    shelter.publish(&live).await.unwrap();
+    let (unfinished, assignment) = divided(&shelter, 20).await;
+    let hour = Duration::from_hours(1);
+    let fates = shelter.prune(Retention { unpublished: hour, ..strict(0) }).await;
+    assert_eq!(fates[1..], [(unfinished.clone(), Fate::Kept(Why::Unpublished(hour)))]);
+
+    let holder = Holder::this_process();
+    let name = LeaseName::of_partition(&assignment);
+    let working = Lease::take_now(&shelter.registry, name, &holder).await.unwrap();
+    let in_use = Fate::Kept(Why::InUse(holder.as_str().to_owned()));
+    assert_eq!(shelter.prune(strict(0)).await[1..], [(unfinished.clone(), in_use)]);
+    working.release().await;
+    assert_eq!(shelter.prune(strict(0)).await[1..], [(unfinished, Fate::Deleted)]);
+    assert_eq!(shelter.registry.division(&docs(), None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_build_of_several_workers_is_found_to_be_unfinished_unless_one_of_them_works() {
+    let shelter = Shelter::new().await;
+    let (generation, assignment) = divided(&shelter, 20).await;
+    let missing = Partition::all(2).collect();
+    let found = shelter.lifecycle.verify(&docs()).await.unwrap();
+    assert_eq!(found, [Finding::Unfinished { generation, missing }]);
+    assert!(found[0].to_string().contains("waits for 0/2 and 1/2: run them"), "{}", found[0]);
+    let name = LeaseName::of_partition(&assignment);
+    let working = Lease::take_now(&shelter.registry, name, &Holder::this_process()).await.unwrap();
+    assert_eq!(shelter.lifecycle.verify(&docs()).await.unwrap(), []);
+    working.release().await;
 }
 
 #[tokio::test]

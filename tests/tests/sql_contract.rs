@@ -16,7 +16,9 @@ use lectern_boot::database::SqlSection;
 use lectern_ingest::examine::measured::Measured;
 use lectern_ingest::lifecycle::gate::Verdict;
 use lectern_ingest::lifecycle::lease::{Holder, Lease};
+use lectern_ingest::partition::{Assignment, JobName, Partition};
 use lectern_ingest::registry::Registry;
+use lectern_ingest::registry::divisions::{BegunPartition, Division, Turn};
 use lectern_ingest::registry::documents::{DocumentRecord, DocumentState};
 use lectern_ingest::registry::embeddings::EmbeddingDigest;
 use lectern_ingest::registry::error::RegistryError;
@@ -57,6 +59,15 @@ sql_contract! {
     a_derived_generation_holds_and_was_what_its_original_did,
     a_run_that_died_is_told_by_its_generation_and_buried,
     an_announced_generation_is_withdrawn_when_its_name_was_taken,
+    a_run_forgets_the_unseen_documents_of_its_partition_alone,
+    of_many_workers_at_once_one_names_the_generation,
+    a_name_that_is_taken_is_given_to_no_build,
+    a_build_is_known_by_its_job_and_its_partitions_by_who_is_done,
+    a_named_build_is_known_after_its_end_and_a_nameless_one_is_over,
+    a_partition_is_done_by_the_run_that_began_it_last,
+    a_build_that_ends_buries_its_dead_runs_and_is_joined_by_nobody,
+    a_build_is_given_up_when_none_of_its_workers_lives,
+    of_giving_up_and_joining_at_once_one_comes_first,
     the_lease_of_a_process_that_died_here_is_free_at_once,
     a_lease_has_one_holder_until_its_time_is_over,
     only_its_holder_renews_and_releases_a_lease,
@@ -179,7 +190,7 @@ async fn a_document_is_what_the_last_run_made_of_it(url: &str) {
     };
     registry.record_documents(&docs(), second, &[unreadable.clone(), ingested("a")]).await.unwrap();
     assert_eq!(registry.documents(&docs()).await.unwrap().len(), 3);
-    assert_eq!(registry.forget_documents_unseen_by(&docs(), second).await.unwrap(), 1);
+    assert_eq!(registry.forget_documents_unseen_by(&docs(), second, Partition::whole()).await.unwrap(), 1);
 
     let left = registry.documents(&docs()).await.unwrap();
     let shown = DocumentState::Skipped { reason: "NUL\u{fffd} in it".to_owned() };
@@ -566,6 +577,175 @@ async fn an_announced_generation_is_withdrawn_when_its_name_was_taken(url: &str)
     registry.withdraw_generation(&known).await.unwrap();
     let left = registry.generations(&docs()).await.unwrap();
     assert_eq!(left.into_iter().map(|record| record.generation).collect::<Vec<_>>(), [known]);
+}
+
+async fn a_run_forgets_the_unseen_documents_of_its_partition_alone(url: &str) {
+    let registry = open(url).await;
+    let partition = Partition::new(1, 3).unwrap();
+    let before = registry.begin_run(&docs(), at(0)).await.unwrap();
+    let names: Vec<String> = (0..50).map(|n| format!("d{n}")).collect();
+    let documents: Vec<DocumentRecord> =
+        names.iter().map(|name| document(name, DocumentState::Ingested { chunks: 1 })).collect();
+    registry.record_documents(&docs(), before, &documents).await.unwrap();
+    let (ours, others): (Vec<_>, Vec<_>) =
+        documents.into_iter().partition(|one| partition.owns(&one.document_id));
+    let run = registry.begin_run(&docs(), at(1)).await.unwrap();
+    registry.record_documents(&docs(), run, &ours[..2]).await.unwrap();
+    let forgotten = registry.forget_documents_unseen_by(&docs(), run, partition).await.unwrap();
+    assert_eq!(usize::try_from(forgotten).unwrap(), ours.len() - 2);
+    let mut left: Vec<DocumentRecord> = [&ours[..2], &others].concat();
+    left.sort_by(|a, b| a.document_id.cmp(&b.document_id));
+    assert_eq!(registry.documents(&docs()).await.unwrap(), left);
+}
+
+fn assignment(job: Option<&str>, partition: &str) -> Assignment {
+    Assignment {
+        alias: docs(),
+        job: job.map(|job| JobName::parse(job).unwrap()),
+        partition: Partition::parse(partition).unwrap(),
+    }
+}
+
+async fn opened(registry: &Registry, job: Option<&str>, second: i64) -> bool {
+    let (generation, fingerprint) = (generation(second), fingerprint("a-model"));
+    registry.open_division(&assignment(job, "0/2"), &generation, &fingerprint, at(second)).await.unwrap()
+}
+
+async fn division(registry: &Registry, job: Option<&str>) -> Option<Division> {
+    let job = job.map(|job| JobName::parse(job).unwrap());
+    registry.division(&docs(), job.as_ref()).await.unwrap()
+}
+
+/// Has a new run write the partition: whether it still was its own at the end.
+async fn wrote(registry: &Registry, generation: &GenerationId, partition: &str) -> bool {
+    let partition = Partition::parse(partition).unwrap();
+    let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+    registry.begin_partition(generation, partition, run, at(0)).await.unwrap().unwrap();
+    let report = serde_json::json!({ "embedded": partition.index() });
+    registry.finish_partition(generation, partition, run, &report, at(1)).await.unwrap()
+}
+
+async fn of_many_workers_at_once_one_names_the_generation(url: &str) {
+    let registry = open(url).await;
+    let opening = join_all((0..8).map(|second| opened(&registry, None, second))).await;
+    assert_eq!(opening.into_iter().filter(|opened| *opened).count(), 1);
+    assert_eq!(registry.generations(&docs()).await.unwrap().len(), 1);
+}
+
+async fn a_name_that_is_taken_is_given_to_no_build(url: &str) {
+    let registry = open(url).await;
+    registry.announce_generation(&generation(0), &fingerprint("a-model"), at(0)).await.unwrap();
+    assert!(!opened(&registry, None, 0).await);
+    assert_eq!(division(&registry, None).await, None);
+    assert!(opened(&registry, None, 1).await);
+    registry.withdraw_division(&generation(1)).await.unwrap();
+    assert_eq!(division(&registry, None).await, None);
+    assert_eq!(registry.generations(&docs()).await.unwrap().len(), 1);
+}
+
+async fn a_build_is_known_by_its_job_and_its_partitions_by_who_is_done(url: &str) {
+    let registry = open(url).await;
+    assert!(opened(&registry, None, 0).await && opened(&registry, Some("uid"), 1).await);
+    registry.division_created(&generation(1)).await.unwrap();
+    assert!(wrote(&registry, &generation(1), "1/2").await);
+    let nameless = division(&registry, None).await.unwrap();
+    assert_eq!((nameless.generation.clone(), nameless.is_created), (generation(0), false));
+    assert_eq!(nameless.turn(Partition::parse("1/2").unwrap()), Turn::Write);
+    let named = division(&registry, Some("uid")).await.unwrap();
+    assert_eq!((named.of, named.begun_at, named.is_created), (2, at(1), true));
+    assert_eq!(named.fingerprint, fingerprint("a-model").digest());
+    assert_eq!(named.missing(), [Partition::parse("0/2").unwrap()]);
+    assert_eq!(named.turn(Partition::parse("1/2").unwrap()), Turn::Wait);
+    assert!(wrote(&registry, &generation(1), "0/2").await);
+    let named = division(&registry, Some("uid")).await.unwrap();
+    assert_eq!(named.turn(Partition::parse("1/2").unwrap()), Turn::Finish);
+    let reports = registry.partition_reports(&generation(1)).await.unwrap();
+    assert_eq!(reports, ["{\"embedded\":0}", "{\"embedded\":1}"]);
+    assert_eq!(division(&registry, Some("other")).await, None);
+}
+
+async fn a_named_build_is_known_after_its_end_and_a_nameless_one_is_over(url: &str) {
+    let registry = open(url).await;
+    assert!(opened(&registry, None, 0).await && opened(&registry, Some("uid"), 1).await);
+    for second in [0, 1] {
+        registry.end_division(&generation(second), RunOutcome::Published, at(9)).await.unwrap();
+    }
+    assert_eq!(division(&registry, None).await, None);
+    let named = division(&registry, Some("uid")).await.unwrap();
+    assert_eq!(named.turn(Partition::parse("0/2").unwrap()), Turn::Over(RunOutcome::Published));
+    assert!(opened(&registry, None, 2).await);
+    assert_eq!(division(&registry, None).await.unwrap().generation, generation(2));
+}
+
+async fn a_partition_is_done_by_the_run_that_began_it_last(url: &str) {
+    let registry = open(url).await;
+    assert!(opened(&registry, None, 0).await);
+    let partition = Partition::parse("0/2").unwrap();
+    let first = registry.begin_run(&docs(), at(0)).await.unwrap();
+    let begun = registry.begin_partition(&generation(0), partition, first, at(0)).await.unwrap();
+    assert_eq!(begun, Some(BegunPartition { previous: None }));
+    let second = registry.begin_run(&docs(), at(1)).await.unwrap();
+    let begun = registry.begin_partition(&generation(0), partition, second, at(1)).await.unwrap();
+    assert_eq!(begun, Some(BegunPartition { previous: Some(first) }));
+    let report = serde_json::json!({});
+    let staging = generation(0);
+    let done = |run| registry.finish_partition(&staging, partition, run, &report, at(2));
+    assert!(!done(first).await.unwrap());
+    assert!(done(second).await.unwrap());
+}
+
+async fn a_build_that_ends_buries_its_dead_runs_and_is_joined_by_nobody(url: &str) {
+    let registry = open(url).await;
+    assert!(opened(&registry, None, 0).await);
+    let partition = Partition::parse("0/2").unwrap();
+    let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+    registry.run_builds(run, &generation(0)).await.unwrap();
+    registry.begin_partition(&generation(0), partition, run, at(0)).await.unwrap();
+    registry.end_division(&generation(0), RunOutcome::Built, at(9)).await.unwrap();
+    assert!(registry.unreported_generations(&docs()).await.unwrap().is_empty());
+    assert_eq!(registry.begin_partition(&generation(0), partition, run, at(9)).await.unwrap(), None);
+    let report = serde_json::json!({});
+    assert!(!registry.finish_partition(&generation(0), partition, run, &report, at(9)).await.unwrap());
+}
+
+async fn a_build_is_given_up_when_none_of_its_workers_lives(url: &str) {
+    let registry = open(url).await;
+    assert!(opened(&registry, None, 0).await && opened(&registry, Some("uid"), 1).await);
+    let minute = Duration::from_mins(1);
+    let worker = LeaseName::of_partition(&assignment(Some("uid"), "1/2"));
+    let token = registry.take_lease(&worker, "a worker", at(0), minute).await.unwrap().unwrap();
+    registry.sign_lease(&worker, token, "its process").await.unwrap();
+    let generations = [0, 1, 5].map(generation);
+    let give_up = |n: usize, has_died| registry.give_up_division(&generations[n], at(30), has_died);
+    // The leases of one build are not those of another.
+    assert_eq!(give_up(0, |_| false).await.unwrap(), None);
+    assert_eq!(division(&registry, None).await, None);
+    assert_eq!(give_up(1, |_| false).await.unwrap(), Some("a worker".to_owned()));
+    assert_eq!(division(&registry, Some("uid")).await.unwrap().outcome, None);
+    assert_eq!(give_up(1, |_| true).await.unwrap(), None);
+    assert_eq!(division(&registry, Some("uid")).await.unwrap().outcome, Some(RunOutcome::Failed));
+    // What one process builds is none of this.
+    assert_eq!(give_up(2, |_| false).await.unwrap(), None);
+}
+
+async fn of_giving_up_and_joining_at_once_one_comes_first(url: &str) {
+    let registry = open(url).await;
+    for second in 0..20 {
+        assert!(opened(&registry, None, second).await);
+        let ours = assignment(None, "0/2");
+        let joining = async {
+            let (name, minute) = (LeaseName::of_partition(&ours), Duration::from_mins(1));
+            registry.take_lease(&name, "a worker", at(0), minute).await.unwrap();
+            let run = registry.begin_run(&docs(), at(0)).await.unwrap();
+            registry.begin_partition(&generation(second), ours.partition, run, at(0)).await.unwrap().is_some()
+        };
+        let staging = generation(second);
+        let giving_up = registry.give_up_division(&staging, at(1), |_| false);
+        let (joined, kept) = futures::join!(joining, giving_up);
+        assert_eq!(joined, kept.unwrap().is_some());
+        registry.end_division(&generation(second), RunOutcome::Failed, at(1)).await.unwrap();
+        execute(url, "DELETE FROM leases").await;
+    }
 }
 
 /// The process that signed is this one with another beginning: one that had its number before.

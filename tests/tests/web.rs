@@ -114,11 +114,19 @@ fn busy(asked: &Asked) -> Response {
     html("The busy page")
 }
 
+fn settings() -> [(&'static str, &'static str); 3] {
+    [
+        ("LECTERN_INGEST__WEB__HOSTS", "127.0.0.1"),
+        ("LECTERN_INGEST__WEB__DELAY_MS", "0"),
+        ("LECTERN_INGEST__WEB__MAX_PAGE_BYTES", "10000"),
+    ]
+}
+
 async fn world() -> World {
     let mut world = World::embedded().await;
-    world.set("LECTERN_INGEST__WEB__HOSTS", "127.0.0.1");
-    world.set("LECTERN_INGEST__WEB__DELAY_MS", "0");
-    world.set("LECTERN_INGEST__WEB__MAX_PAGE_BYTES", "10000");
+    for (name, value) in settings() {
+        world.set(name, value);
+    }
     world
 }
 
@@ -225,6 +233,41 @@ async fn addresses_come_from_a_list_and_beside_folders_too() {
     std::fs::write(&list, format!("# pages\n{}\n{}\n", site.url("/valve"), site.url("/target"))).unwrap();
     let ran = world.ingest(&["run", "documents", "--urls", list.to_str().unwrap(), "--json"]).await.ok();
     assert_eq!(ran.json()["documents"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_is_fetched_by_one_of_several_workers() {
+    let site = Site::start().await;
+    let one = world().await.ingest(&["build", &site.url("/index.xml"), "--json"]).await.json();
+    let alone = site.asked();
+    site.asked.lock().unwrap().clear();
+
+    let mut world = World::remote().await;
+    for (name, value) in settings() {
+        world.set(name, value);
+    }
+    let mut told = Vec::new();
+    for partition in ["0/3", "1/3", "2/3"] {
+        let line = ["build", &site.url("/index.xml"), "--partition", partition, "--json"];
+        told.push(world.ingest(&line).await);
+    }
+    assert_eq!(told.iter().map(|ran| ran.code).collect::<Vec<_>>(), [0, 0, 4], "{told:?}");
+    let several = told[2].json();
+    assert_eq!(several["content"], one["content"]);
+    let names = |ran: &Value| {
+        let skipped = ran["skipped"].as_array().unwrap().iter();
+        let mut names: Vec<String> = skipped.map(|one| one["document"].to_string()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&several), names(&one));
+    let pages = |asked: Vec<String>| {
+        let mut pages: Vec<String> =
+            asked.into_iter().filter(|path| !path.ends_with("xml") && path != "/robots.txt").collect();
+        pages.sort();
+        pages
+    };
+    assert_eq!(pages(site.asked()), pages(alone));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,15 @@ use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use lectern_search::query::Mode;
 
 use crate::lifecycle::selection::FilterText;
+use crate::partition::{Assignment, JobName, Partition};
 use crate::reading::COMMAND;
 
 /// Turns folders of documents into a searchable generation and publishes it.
 ///
 /// Settings come from built-in defaults, then the configuration file, then environment variables such as
 /// `LECTERN_STORE__PATH`. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 published nothing because a gate refused,
-/// 4 done but some documents were skipped (each is named with its reason).
+/// 4 done but some documents were skipped (each is named with its reason). Of several workers with `--partition` only the
+/// last one ends with 3 or 4.
 #[derive(Debug, Parser)]
 #[command(name = "lectern-ingest", version, propagate_version = true)]
 pub(super) struct Arguments {
@@ -101,7 +103,29 @@ pub(super) struct Build {
     #[command(flatten)]
     pub(super) paths: Paths,
     #[command(flatten)]
+    pub(super) divided: Divided,
+    #[command(flatten)]
     pub(super) undelete: Undelete,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Divided {
+    /// Write only part I (from 0) of N of the documents: N workers, at the same time or not, write one generation, which
+    /// the last of them completes. Needs Qdrant, and a registry that all of them reach
+    #[arg(long, value_name = "I/N")]
+    partition: Option<Partition>,
+    /// Name of the build that the worker belongs to, such as the UID of a Kubernetes Job; used once. Without it the workers
+    /// of the one unfinished build without a name find each other
+    #[arg(long, value_name = "NAME", requires = "partition")]
+    job: Option<JobName>,
+}
+
+impl Divided {
+    /// What one of several workers does for `alias`; `None` for one that does everything.
+    pub(super) fn assignment(&self, alias: &AliasName) -> Option<Assignment> {
+        let partition = self.partition?;
+        Some(Assignment { alias: alias.clone(), job: self.job.clone(), partition })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +152,8 @@ pub(super) struct Delete {
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) paths: Paths,
+    #[command(flatten)]
+    pub(super) divided: Divided,
     #[command(flatten)]
     pub(super) undelete: Undelete,
     #[command(flatten)]
@@ -270,6 +296,11 @@ mod tests {
             let line = ["lectern-ingest", "publish", "docs@20261121T101500Z", "--canary", percent];
             Arguments::try_parse_from(line)
         };
+        let part = |options: &[&str]| {
+            Arguments::try_parse_from([&["lectern-ingest", "run", "docs"], options].concat())
+        };
+        assert!(part(&["--partition", "2/3", "--job", "a"]).is_ok());
+        assert!(part(&["--partition", "3/3"]).is_err() && part(&["--job", "a"]).is_err());
         assert!(canary("50").is_ok() && canary("0").is_err() && canary("51").is_err());
     }
 }

@@ -31,9 +31,12 @@ use crate::lifecycle::publish::{Contest, Examined, Published, Reason, Terms};
 use crate::lifecycle::selection::Selection;
 use crate::lifecycle::shelf::{Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError};
+use crate::partition::{JobName, Partition};
 use crate::pipeline::build::Built;
+use crate::pipeline::report::Report;
 use crate::pipeline::{Encoder, Ingest};
 use crate::registry::Registry;
+use crate::registry::divisions::Division;
 use crate::registry::examinations::Examination;
 use crate::registry::runs::{RunEnd, RunOutcome};
 use crate::store::WriteStore;
@@ -49,9 +52,15 @@ impl Session {
     /// Does what was asked for.
     pub(super) async fn perform(&self, command: Command) -> Result<Outcome, CommandError> {
         match command {
-            Command::Run(run) => self.run(run).await,
+            Command::Run(run) => match run.divided.assignment(&self.alias) {
+                Some(assignment) => self.run_part(run, &assignment).await,
+                None => self.run(run).await,
+            },
             Command::Plan(paths) => self.plan(paths).await,
-            Command::Build(build) => self.build(build.paths, &build.undelete).await,
+            Command::Build(build) => match build.divided.assignment(&self.alias) {
+                Some(assignment) => self.build_part(build, &assignment).await,
+                None => self.build(build.paths, &build.undelete).await,
+            },
             Command::Gate(gate) => self.gate(&gate.generation.generation, &gate.golden).await,
             Command::Publish(publish) => self.publish(publish).await,
             Command::Promote(promote) => self.promote(&promote.force).await,
@@ -74,26 +83,12 @@ impl Session {
         let generation = &built.manifest.generation;
         let published =
             self.judged_and_published(&parts, &encoder, generation, (&questions, &mut terms)).await;
-        let ended = match &published {
-            Ok(_) => RunOutcome::Published,
-            Err(CommandError::Lifecycle(LifecycleError::Gated { .. })) => RunOutcome::Refused,
-            Err(_) => RunOutcome::Built,
-        };
-        parts.finish(&built, ended).await?;
+        parts.finish(&built, outcome_of(&published)).await?;
         lease.release().await;
-        match published {
-            Ok(published) => Ok(ran(&built, &published)),
-            Err(CommandError::Lifecycle(LifecycleError::Gated { generation, verdicts })) => {
-                Ok(refused(&built, &generation, &verdicts))
-            }
-            Err(error) => {
-                tracing::warn!(%generation, "generation built but not published");
-                Err(error)
-            }
-        }
+        ran_or_refused(&built, published)
     }
 
-    async fn judged_and_published(
+    pub(super) async fn judged_and_published(
         &self,
         parts: &Parts,
         encoder: &Encoder,
@@ -126,7 +121,7 @@ impl Session {
     async fn plan(&self, paths: Paths) -> Result<Outcome, CommandError> {
         let parts = self.parts().await?;
         let ingest = parts.ingest(self, Encoder::load(&self.config).await?);
-        let sources = self.gathered(paths).await?;
+        let sources = self.gathered(paths, Partition::whole()).await?;
         let forecasting = shown(ingest.progress(), ingest.forecast(&self.alias, sources));
         let forecast = self.unless_stopped(forecasting).await??;
         let exit = if forecast.skipped.is_empty() { Exit::Done } else { Exit::Skipped };
@@ -138,11 +133,7 @@ impl Session {
         let (built, _, lease) = self.built(&parts, paths, undelete).await?;
         parts.finish(&built, RunOutcome::Built).await?;
         lease.release().await;
-        Ok(Outcome {
-            exit: exit(&built),
-            text: text::report(&built.report),
-            json: Value::Object(built_json(&built)),
-        })
+        Ok(built_only(&built))
     }
 
     async fn built(
@@ -152,7 +143,7 @@ impl Session {
         undelete: &Undelete,
     ) -> Result<(Built, Encoder, Lease), CommandError> {
         // The folders come first: who mistyped one should not wait for a model.
-        let sources = self.gathered(paths).await?;
+        let sources = self.gathered(paths, Partition::whole()).await?;
         let encoder = Encoder::load(&self.config).await?;
         let ingest = parts.ingest(self, encoder.clone());
         parts.lifecycle().allow(&self.alias, &undelete.undelete).await?;
@@ -161,8 +152,8 @@ impl Session {
         Ok((built, encoder, lease))
     }
 
-    async fn gathered(&self, paths: Paths) -> Result<Sources, CommandError> {
-        let inputs = Inputs { paths: paths.paths, urls: paths.urls };
+    pub(super) async fn gathered(&self, paths: Paths, partition: Partition) -> Result<Sources, CommandError> {
+        let inputs = Inputs { paths: paths.paths, urls: paths.urls, partition };
         let gathering = self.config.gathering();
         Ok(self.unless_stopped(gather::gather(&inputs, &gathering)).await??)
     }
@@ -201,7 +192,7 @@ impl Session {
     }
 
     /// The golden questions of the command line, else those of the configuration; none when neither names any.
-    async fn questions(&self, golden: &GoldenFile) -> Result<Vec<Golden>, CommandError> {
+    pub(super) async fn questions(&self, golden: &GoldenFile) -> Result<Vec<Golden>, CommandError> {
         let Some(file) = golden.golden.clone().or_else(|| self.config.ingest.golden.clone()) else {
             return Ok(Vec::new());
         };
@@ -281,13 +272,13 @@ impl Session {
         Ok(Outcome::done(text::evaluation(&evaluation), json!(evaluation)))
     }
 
-    async fn parts(&self) -> Result<Parts, CommandError> {
+    pub(super) async fn parts(&self) -> Result<Parts, CommandError> {
         let store = crate::store::connect(&self.config.store, &self.config.ingest.qdrant)?;
         let registry = Registry::open(&self.config.sql).await?;
         Ok(Parts { store, registry })
     }
 
-    fn terms(&self, force: &Force) -> Result<Terms, CommandError> {
+    pub(super) fn terms(&self, force: &Force) -> Result<Terms, CommandError> {
         let force = force.force.as_deref().map(Reason::parse).transpose()?;
         Ok(Terms { smallest: self.config.ingest.least_percent, force, ..Terms::default() })
     }
@@ -305,9 +296,9 @@ impl Session {
 }
 
 /// The stores that most commands work on.
-struct Parts {
-    store: Arc<dyn WriteStore>,
-    registry: Registry,
+pub(super) struct Parts {
+    pub(super) store: Arc<dyn WriteStore>,
+    pub(super) registry: Registry,
 }
 
 impl Parts {
@@ -315,20 +306,52 @@ impl Parts {
         Lifecycle::new(Arc::clone(&self.store), self.registry.clone(), Holder::this_process())
     }
 
-    fn ingest(&self, session: &Session, encoder: Encoder) -> Ingest {
+    pub(super) fn ingest(&self, session: &Session, encoder: Encoder) -> Ingest {
         let settings = session.config.ingest.clone();
         Ingest::new(Arc::clone(&self.store), self.registry.clone(), encoder, settings)
     }
 
-    async fn finish(&self, built: &Built, outcome: RunOutcome) -> Result<(), CommandError> {
+    pub(super) async fn finish(&self, built: &Built, outcome: RunOutcome) -> Result<(), CommandError> {
         let now = self.registry.now().await?;
         let end = RunEnd { outcome, counts: built.report.run_counts(), report: json!(built.report) };
         Ok(self.registry.finish_run(built.run, &end, now).await?)
     }
 }
 
+/// What a built generation came to.
+pub(super) fn outcome_of(published: &Result<Published, CommandError>) -> RunOutcome {
+    match published {
+        Ok(_) => RunOutcome::Published,
+        Err(CommandError::Lifecycle(LifecycleError::Gated { .. })) => RunOutcome::Refused,
+        Err(_) => RunOutcome::Built,
+    }
+}
+
+/// What is told of a run, unless it failed.
+pub(super) fn ran_or_refused(
+    built: &Built,
+    published: Result<Published, CommandError>,
+) -> Result<Outcome, CommandError> {
+    match published {
+        Ok(published) => Ok(ran(built, &published)),
+        Err(CommandError::Lifecycle(LifecycleError::Gated { generation, verdicts })) => {
+            Ok(refused(built, &generation, &verdicts))
+        }
+        Err(error) => {
+            tracing::warn!(generation = %built.manifest.generation, "generation built but not published");
+            Err(error)
+        }
+    }
+}
+
+/// What is told of a build that was not to be published.
+pub(super) fn built_only(built: &Built) -> Outcome {
+    let json = Value::Object(built_json(&built.report));
+    Outcome { exit: exit(built), text: text::report(&built.report), json }
+}
+
 fn ran(built: &Built, published: &Published) -> Outcome {
-    let mut json = built_json(built);
+    let mut json = built_json(&built.report);
     json.extend(published_json(published));
     let text = text::report(&built.report) + &text::published(published);
     Outcome { exit: exit(built), text, json: Value::Object(json) }
@@ -336,7 +359,7 @@ fn ran(built: &Built, published: &Published) -> Outcome {
 
 /// The report is told in full: what was skipped may be why a gate refuses.
 fn refused(built: &Built, generation: &GenerationId, verdicts: &[Verdict]) -> Outcome {
-    let mut json = built_json(built);
+    let mut json = built_json(&built.report);
     json.insert("moved".to_owned(), json!(false));
     json.insert("verdicts".to_owned(), json!(verdicts));
     let text = format!(
@@ -352,8 +375,8 @@ fn exit(built: &Built) -> Exit {
     if built.report.skipped.is_empty() { Exit::Done } else { Exit::Skipped }
 }
 
-fn built_json(built: &Built) -> Map<String, Value> {
-    match json!(built.report) {
+pub(super) fn built_json(report: &Report) -> Map<String, Value> {
+    match json!(report) {
         Value::Object(fields) => fields,
         _ => Map::new(),
     }
@@ -393,12 +416,18 @@ fn shelf_json(shelf: &Shelf) -> Value {
             "fingerprint": listed.fingerprint(),
             "content": listed.record.as_ref().and_then(|record| record.content.as_ref()),
             "holder": listed.holder,
+            "partitions": shelf.division(&listed.generation).map(division_json),
             "gates": listed.examination.as_ref().map(gates_json),
         })
     };
     let generations: Vec<Value> = shelf.generations.iter().map(generation).collect();
     let canary = shelf.canary.as_ref().filter(|canary| !shelf.is_live(&canary.generation)).map(canary_json);
     json!({ "alias": shelf.alias, "live": shelf.live, "canary": canary, "generations": generations })
+}
+
+fn division_json(division: &Division) -> Value {
+    let job = division.job.as_ref().map(JobName::as_str);
+    json!({ "job": job, "of": division.of, "done": division.done.len(), "missing": division.missing() })
 }
 
 fn gates_json(examination: &Examination) -> Value {

@@ -16,6 +16,7 @@ use crate::reading::worker;
 mod arguments;
 mod commands;
 mod outcome;
+mod partitioned;
 mod progress;
 mod text;
 

@@ -21,11 +21,12 @@ use crate::pipeline::BadEncoder;
 use crate::pipeline::error::BuildError;
 use crate::registry::error::RegistryError;
 
-/// Exit codes, as users and scripts rely on them. Wrong usage, 2, is clap's.
+/// Exit codes, as users and scripts rely on them. Most wrong usage is told by clap, with the same code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     Done,
     Failed,
+    Usage,
     Refused,
     Skipped,
 }
@@ -35,6 +36,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::Usage => 2,
             Self::Refused => 3,
             Self::Skipped => 4,
         }
@@ -86,6 +88,14 @@ pub(super) enum CommandError {
     Evaluation(#[from] EvaluationError),
     #[error("--force: {0}")]
     Reason(#[from] NoReason),
+    #[error(
+        "--partition needs `store.kind = \"qdrant\"`, since the embedded store has one writer: configure Qdrant, or run once without it"
+    )]
+    OneWriter,
+    #[error(
+        "--partition cannot divide the standard input (`-`), which is read only once: give the workers a file, or run once without it"
+    )]
+    OneReader,
     #[error("stopped as asked")]
     Stopped,
     #[error("reading the golden questions broke down: this is a bug, please report it")]
@@ -96,6 +106,7 @@ impl CommandError {
     fn exit(&self) -> Exit {
         match self {
             Self::Lifecycle(LifecycleError::Gated { .. }) => Exit::Refused,
+            Self::OneWriter | Self::OneReader => Exit::Usage,
             _ => Exit::Failed,
         }
     }

@@ -12,8 +12,10 @@ use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::prune::Fate;
 use crate::lifecycle::publish::Published;
 use crate::lifecycle::shelf::{Condition, Listed, Shelf};
+use crate::partition::Partition;
 use crate::pipeline::forecast::Forecast;
 use crate::pipeline::report::{Changes, Report};
+use crate::registry::divisions::{Division, Turn};
 use crate::registry::examinations::Examination;
 use lectern_schema::identifiers::{DocumentId, GenerationId};
 
@@ -21,7 +23,10 @@ use lectern_schema::identifiers::{DocumentId, GenerationId};
 const SKIPPED_SHOWN: usize = 20;
 
 pub(super) fn report(report: &Report) -> String {
-    let built = report.generation.as_ref().map_or_else(String::new, |name| format!("built {name}\n"));
+    let part = report.partition.map_or_else(String::new, |partition| format!("partition {partition} of "));
+    let parts = report.partitions.map_or_else(String::new, |number| format!(" in {number} partitions"));
+    let built = report.generation.as_ref();
+    let built = built.map_or_else(String::new, |name| format!("built {part}{name}{parts}\n"));
     let resumed = report.resumed.map_or_else(String::new, |documents| {
         format!("went on with an interrupted build, in which {documents} documents were written already\n")
     });
@@ -43,6 +48,26 @@ pub(super) fn report(report: &Report) -> String {
         seconds(report.times.seal_ms)
     );
     built + &resumed + &content + &times + &left_out(&report.skipped, &report.unsupported)
+}
+
+/// What a worker that is not the last has to say of the build.
+pub(super) fn part(division: &Division, turn: Turn, partition: Partition) -> String {
+    let generation = &division.generation;
+    match turn {
+        Turn::Over(outcome) => {
+            let outcome = outcome.as_str();
+            format!(
+                "the build of {generation} has ended, {outcome}: nothing is left for partition {partition}\n"
+            )
+        }
+        Turn::Finish => format!("another worker completes {generation}\n"),
+        Turn::Write | Turn::Wait => {
+            let missing = Partition::named(&division.missing());
+            format!(
+                "partition {partition} of {generation} is done, {missing} not yet: the last completes it\n"
+            )
+        }
+    }
 }
 
 pub(super) fn forecast(forecast: &Forecast) -> String {
@@ -135,7 +160,7 @@ fn row(shelf: &Shelf, listed: &Listed) -> [String; 8] {
     [
         live,
         listed.generation.to_string(),
-        state(shelf, listed).to_owned(),
+        state(shelf, listed).to_owned() + &progress(shelf, listed),
         shown(counts.map(|counts| counts.documents)),
         shown(counts.map(|counts| counts.chunks)),
         age(listed.age(shelf.read_at)),
@@ -184,6 +209,12 @@ pub(super) fn state(shelf: &Shelf, listed: &Listed) -> &'static str {
         Condition::Torn => "torn",
         Condition::Missing => "missing",
     }
+}
+
+/// How many of its partitions are done, when several workers write it.
+fn progress(shelf: &Shelf, listed: &Listed) -> String {
+    let division = shelf.division(&listed.generation);
+    division.map_or_else(String::new, |division| format!(" {}/{}", division.done.len(), division.of))
 }
 
 fn age(age: Duration) -> String {

@@ -111,7 +111,7 @@ impl Unread {
 }
 
 /// A document, or a file that should be one, that is not in the generation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Skipped {
     /// The document's id, or the file where it has none.
     pub document: String,
@@ -313,6 +313,7 @@ fn file_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::partition::Partition;
 
     /// What tests read with.
     pub(super) fn settings() -> Settings {
@@ -363,6 +364,32 @@ mod tests {
             [Section { heading_path: vec![], text: "one\n\ntwo".into(), ..Section::default() }]
         );
         assert_eq!(text.metadata["format"], "text");
+    }
+
+    /// Whoever reads a file must own what is read of it.
+    #[test]
+    fn documents_of_a_file_fall_into_its_part_however_long_its_name_is() {
+        for length in [10, 850, 950, 958, 959, 960, 1_000, 1_024] {
+            for letter in ["a", "ä"] {
+                let name = letter.repeat(length / letter.len());
+                let document_id = DocumentId::parse(&name).unwrap();
+                let file = Source { document_id, uri: name, ..source("a.txt") };
+                for within in ["x".to_owned(), "#".repeat(20), "y".repeat(1_000)] {
+                    let document = named_within(&file, &within).document_id;
+                    let owners = |document| Partition::all(97).filter(move |part| part.owns(document));
+                    assert!(owners(&document).eq(owners(&file.document_id)), "{document}");
+                }
+            }
+        }
+    }
+
+    fn source(name: &str) -> Source {
+        Source {
+            document_id: DocumentId::parse(name).unwrap(),
+            uri: name.to_owned(),
+            format: Format::of(Path::new(name)).unwrap(),
+            path: name.into(),
+        }
     }
 
     #[test]

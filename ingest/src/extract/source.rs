@@ -11,6 +11,7 @@ use lectern_schema::identifiers::DocumentId;
 use crate::extract::format::Format;
 use crate::extract::{Skipped, Source};
 use crate::gather::Spool;
+use crate::partition::Partition;
 
 /// What stands below the given paths.
 #[derive(Debug, Default)]
@@ -137,13 +138,34 @@ fn refuse_collisions(documents: &[Source]) -> Result<(), BadSource> {
 
 impl Sources {
     /// Puts the documents in order, and refuses what cannot be ingested as it is. `paths` are named when there is nothing.
-    pub fn settled(mut self, paths: &[PathBuf]) -> Result<Self, BadSource> {
-        self.documents.sort_by(|a, b| a.document_id.cmp(&b.document_id));
-        refuse_collisions(&self.documents)?;
-        if self.documents.is_empty() && self.skipped.is_empty() {
+    pub fn settled(self, paths: &[PathBuf]) -> Result<Self, BadSource> {
+        if self.is_empty() {
             return Err(BadSource::Nothing { paths: paths.to_vec(), unsupported: self.unsupported });
         }
+        self.ordered()
+    }
+
+    /// Puts the documents in order, and refuses two of one name.
+    pub fn ordered(mut self) -> Result<Self, BadSource> {
+        self.documents.sort_by(|a, b| a.document_id.cmp(&b.document_id));
+        refuse_collisions(&self.documents)?;
         Ok(self)
+    }
+
+    /// Whether there is nothing that is or should be a document.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.skipped.is_empty()
+    }
+
+    /// What of it falls into a part. What is not supported is told with the first one.
+    #[must_use]
+    pub fn part(mut self, partition: Partition) -> Self {
+        self.documents.retain(|source| partition.owns(&source.document_id));
+        self.skipped.retain(|skipped| partition.owns_source(&skipped.document));
+        if partition.index() != 0 {
+            self.unsupported.clear();
+        }
+        self
     }
 
     fn walk(&mut self, root: &Path, ignored: Override) {

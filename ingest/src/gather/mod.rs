@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::extract::source::{self, BadSource, Sources};
 use crate::gather::web::config::WebSection;
+use crate::partition::Partition;
 
 mod spool;
 mod stdin;
@@ -21,6 +22,8 @@ pub struct Inputs {
     pub paths: Vec<PathBuf>,
     /// A file with one address per line.
     pub urls: Option<PathBuf>,
+    /// The part of all that is wanted.
+    pub partition: Partition,
 }
 
 /// How sources are gathered.
@@ -93,12 +96,16 @@ pub enum GatherError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
-/// Finds and fetches everything that `inputs` name.
+/// Finds and fetches everything that `inputs` name, or their part of it.
 pub async fn gather(inputs: &Inputs, gathering: &Gathering) -> Result<Sources, GatherError> {
     let asked = Asked::of(inputs)?;
+    let partition = inputs.partition;
     gathering.web.refuse_unlisted(&asked.urls)?;
     let (files, ignore) = (asked.files.clone(), gathering.ignore.clone());
-    let mut sources = tokio::task::spawn_blocking(move || source::find(&files, &ignore)).await??;
+    let found = tokio::task::spawn_blocking(move || source::find(&files, &ignore)).await??.ordered()?;
+    // Pages that are left to other workers are something, too.
+    let is_any = !found.is_empty() || !partition.is_whole() && !asked.urls.is_empty();
+    let mut sources = found.part(partition);
     if asked.stdin || !asked.urls.is_empty() {
         let folder = gathering.spool.clone();
         let spool = tokio::task::spawn_blocking(move || Spool::new(folder.as_deref())).await?;
@@ -106,16 +113,19 @@ pub async fn gather(inputs: &Inputs, gathering: &Gathering) -> Result<Sources, G
         if asked.stdin {
             sources.documents.push(stdin::spooled(spool.path(), gathering.max_stdin_bytes).await?);
         }
-        let fetched = web::fetch(asked.urls, &gathering.web, spool.path()).await?;
+        let fetched = web::fetch(asked.urls, &gathering.web, spool.path(), partition).await?;
         sources.documents.extend(fetched.documents);
-        if let (true, Some(first)) = (sources.documents.is_empty(), fetched.skipped.first()) {
+        // That nothing falls into a part is no fault.
+        if let (true, true, Some(first)) =
+            (partition.is_whole(), sources.documents.is_empty(), fetched.skipped.first())
+        {
             let (document, reason) = (first.document.clone(), first.reason.clone());
             return Err(GatherError::NothingFetched { document, reason });
         }
         sources.skipped.extend(fetched.skipped);
         sources.spool = Some(spool);
     }
-    Ok(sources.settled(&inputs.paths)?)
+    Ok(if is_any { sources.ordered()? } else { sources.settled(&inputs.paths)? })
 }
 
 /// The inputs, told apart.
@@ -168,7 +178,7 @@ mod tests {
     #[test]
     fn folders_addresses_and_the_standard_input_are_told_apart() {
         let paths = ["docs", "-", "https://example.com/sitemap.xml", "c:/docs"].map(PathBuf::from).to_vec();
-        let asked = Asked::of(&Inputs { paths, urls: None }).unwrap();
+        let asked = Asked::of(&Inputs { paths, urls: None, partition: Partition::whole() }).unwrap();
         assert_eq!(asked.files, [PathBuf::from("docs"), PathBuf::from("c:/docs")]);
         assert_eq!(asked.urls, [Url::parse("https://example.com/sitemap.xml").unwrap()]);
         assert!(asked.stdin);

@@ -1,5 +1,5 @@
 //! What builds left behind whose processes died: one is gone on with, all others are deleted.
-//! Never touches what a living process builds, what is live, or what waits to be published.
+//! Never touches what a living process builds, what several workers build that need not live at the same time, what is live, or what waits to be published.
 
 use jiff::Timestamp;
 use lectern_schema::fingerprint::Fingerprint;
@@ -25,7 +25,8 @@ impl Lifecycle {
         let listing = self.list(alias).await?;
         for record in self.registry.generations(alias).await? {
             let begun = matches!(record.state, GenerationState::Staging | GenerationState::Failed);
-            if begun && listing.find(&record.generation).is_none() {
+            let is_shared = listing.division(&record.generation).is_some();
+            if begun && !is_shared && listing.find(&record.generation).is_none() {
                 self.sweep_up(&record.generation, listing.read_at).await?;
             }
         }
@@ -125,6 +126,8 @@ fn is_leftover(listing: &Shelf, listed: &Listed, unreported: &[GenerationId]) ->
     let state = listed.record.as_ref().map(|record| record.state);
     match &listed.condition {
         _ if listing.is_served(&listed.generation) => false,
+        // Its workers need not live at the same time: the next one may not have been started yet.
+        _ if listing.division(&listed.generation).is_some() => false,
         // Builds that our registry does not know have their leases elsewhere.
         Condition::Building(_) => listed.record.is_some(),
         // Without a manifest that this version can read, it is a leftover only if our registry saw it begin and not end.

@@ -8,6 +8,7 @@ use lectern_schema::identifiers::{AliasName, DocumentId, GenerationId};
 use crate::lifecycle::gate::Verdict;
 use crate::lifecycle::lease::{Holder, Lease};
 use crate::lifecycle::shelf::Shelf;
+use crate::partition::Assignment;
 use crate::registry::Registry;
 use crate::registry::error::RegistryError;
 use crate::registry::leases::LeaseName;
@@ -51,6 +52,16 @@ impl Lifecycle {
     /// Reserves a generation for its build. While the lease is held nobody else builds or prunes the generation.
     pub async fn reserve_build(&self, generation: &GenerationId) -> Result<Lease, RegistryError> {
         Lease::take(&self.registry, LeaseName::of_generation(generation), &self.holder).await
+    }
+
+    /// Reserves a generation, without waiting for whoever has it.
+    pub(crate) async fn reserve_now(&self, generation: &GenerationId) -> Result<Lease, RegistryError> {
+        Lease::take_now(&self.registry, LeaseName::of_generation(generation), &self.holder).await
+    }
+
+    /// Reserves one partition of a build that several workers share.
+    pub(crate) async fn reserve_partition(&self, assignment: &Assignment) -> Result<Lease, RegistryError> {
+        Lease::take(&self.registry, LeaseName::of_partition(assignment), &self.holder).await
     }
 
     async fn reserve_alias(&self, alias: &AliasName) -> Result<Lease, RegistryError> {

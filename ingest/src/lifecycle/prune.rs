@@ -9,7 +9,7 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 use crate::lifecycle::lease::Lease;
 use crate::lifecycle::rollback::before;
 use crate::lifecycle::shelf::{Condition, Listed, Shelf, WasLive};
-use crate::lifecycle::{Lifecycle, LifecycleError};
+use crate::lifecycle::{Lifecycle, LifecycleError, process};
 use crate::registry::error::RegistryError;
 use crate::registry::generations::GenerationState;
 use crate::registry::leases::LeaseName;
@@ -113,16 +113,17 @@ impl Lifecycle {
             if listing.is_live(generation) || record.state == GenerationState::Deleted && !stored {
                 continue;
             }
-            if !stored {
+            // A build of several workers is announced before it is there.
+            if !stored && listing.division(generation).is_none() {
                 self.registry.delete_generation(generation).await?;
-            } else if record.published_at.is_some() {
+            } else if stored && record.published_at.is_some() {
                 self.registry.note_superseded(generation, listing.read_at).await?;
             }
         }
         Ok(())
     }
 
-    /// Deletes one generation under its own lease, so that no build can resume it meanwhile.
+    /// Deletes one generation under its own lease, so that no build can resume it meanwhile, and no worker join it.
     pub(super) async fn delete(&self, generation: &GenerationId) -> Result<Fate, LifecycleError> {
         let name = LeaseName::of_generation(generation);
         let lease = match Lease::take_now(&self.registry, name, &self.holder).await {
@@ -130,6 +131,11 @@ impl Lifecycle {
             Err(RegistryError::Held { holder, .. }) => return Ok(Fate::Kept(Why::InUse(holder))),
             Err(error) => return Err(error.into()),
         };
+        let now = self.registry.now().await?;
+        if let Some(worker) = self.registry.give_up_division(generation, now, process::has_died).await? {
+            lease.release().await;
+            return Ok(Fate::Kept(Why::InUse(worker)));
+        }
         let deleted = match self.store.delete(generation).await {
             // Somebody else was faster, or a crash came between deleting and recording it.
             Ok(()) | Err(StoreError::Missing(_)) => {

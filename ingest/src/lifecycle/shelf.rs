@@ -11,6 +11,7 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 
 use crate::lifecycle::{LifecycleError, process};
 use crate::registry::Registry;
+use crate::registry::divisions::Division;
 use crate::registry::examinations::Examination;
 use crate::registry::generations::{GenerationRecord, GenerationState};
 use crate::registry::leases::LeaseName;
@@ -27,6 +28,8 @@ pub struct Shelf {
     pub canary: Option<Canary>,
     /// Its generations, oldest first.
     pub generations: Vec<Listed>,
+    /// The builds that several workers share and that have not ended.
+    pub divisions: Vec<Division>,
     /// When it was read, by the registry's clock.
     pub read_at: Timestamp,
 }
@@ -131,6 +134,8 @@ impl Shelf {
         let canary = store.canary(alias).await?;
         let stored = store.generations(alias).await?;
         let records = registry.generations(alias).await?;
+        let mut divisions = registry.divisions(alias).await?;
+        divisions.retain(|division| division.outcome.is_none());
         let mut examinations = registry.last_examinations(alias).await?;
         let read_at = registry.now().await?;
         let mut generations = merge(stored, records, live.as_ref());
@@ -140,13 +145,23 @@ impl Shelf {
             let holding = registry.lease_holder(&name, read_at).await?;
             let living = holding.filter(|holding| !holding.process.as_deref().is_some_and(process::has_died));
             listed.holder = living.map(|holding| holding.holder);
+            let division = divisions.iter().find(|division| division.generation == listed.generation);
+            if let (None, Some(division)) = (&listed.holder, division) {
+                listed.holder =
+                    registry.partition_holder(division, alias, read_at, process::has_died).await?;
+            }
         }
-        Ok(Self { alias: alias.clone(), live, canary, generations, read_at })
+        Ok(Self { alias: alias.clone(), live, canary, generations, divisions, read_at })
     }
 
     /// The generation of this name.
     pub fn find(&self, generation: &GenerationId) -> Option<&Listed> {
         self.generations.iter().find(|listed| listed.generation == *generation)
+    }
+
+    /// The build that several workers share and that writes the generation, if there is one.
+    pub fn division(&self, generation: &GenerationId) -> Option<&Division> {
+        self.divisions.iter().find(|division| division.generation == *generation)
     }
 
     /// The live generation.

@@ -5,6 +5,8 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 
 use crate::lifecycle::shelf::{Condition, Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError};
+use crate::partition::Partition;
+use crate::registry::divisions::Division;
 use crate::registry::generations::GenerationState;
 
 /// A difference between what should be and what is.
@@ -31,6 +33,19 @@ pub enum Finding {
         "`{0}` was begun and nobody builds it: build again, or let `lectern-ingest prune` delete it once it is old enough"
     )]
     Abandoned(GenerationId),
+    /// A build of several workers, of which some are missing.
+    #[error(
+        "`{generation}` waits for {}: run them, or let `lectern-ingest prune` delete it once it is old enough", Partition::named(.missing)
+    )]
+    Unfinished {
+        /// The generation.
+        generation: GenerationId,
+        /// The partitions that are not done.
+        missing: Vec<Partition>,
+    },
+    /// A build of several workers that is only to be sealed.
+    #[error("`{0}` is written and nobody finishes it: run any of its partitions again")]
+    Unsealed(GenerationId),
     /// Built by somebody with another registry.
     #[error(
         "`{0}` is in the store but not in the registry: another registry built it; publish it to adopt it"
@@ -57,7 +72,12 @@ fn finding(shelf: &Shelf, listed: &Listed) -> Option<Finding> {
         Condition::Missing => Some(Finding::Missing(generation)),
         Condition::Torn | Condition::Building(_) if live => Some(Finding::LiveTorn(generation)),
         Condition::Torn => Some(Finding::Torn(generation)),
-        Condition::Building(_) => listed.holder.is_none().then_some(Finding::Abandoned(generation)),
+        Condition::Building(_) if listed.holder.is_some() => None,
+        Condition::Building(_) => match shelf.division(&generation).map(Division::missing) {
+            Some(missing) if missing.is_empty() => Some(Finding::Unsealed(generation)),
+            Some(missing) => Some(Finding::Unfinished { generation, missing }),
+            None => Some(Finding::Abandoned(generation)),
+        },
         Condition::Complete(counts, _) => match &listed.record {
             None => Some(Finding::Surplus(generation)),
             Some(record) => {

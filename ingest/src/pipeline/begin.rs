@@ -8,6 +8,7 @@ use lectern_schema::identifiers::{AliasName, GenerationId};
 use crate::causes::in_one_line;
 use crate::lifecycle::PROGRAM;
 use crate::lifecycle::lease::Lease;
+use crate::partition::Partition;
 use crate::pipeline::Ingest;
 use crate::pipeline::error::BuildError;
 use crate::pipeline::resume::Whole;
@@ -32,7 +33,7 @@ impl Ingest {
             return self.begin_anew(alias).await;
         };
         let generation = &manifest.generation;
-        match self.recover(generation).await {
+        match self.recover(generation, Partition::whole()).await {
             Ok(whole) => {
                 let now = self.registry.now().await?;
                 self.registry.begin_generation(generation, &manifest.fingerprint, now).await?;
@@ -60,7 +61,13 @@ impl Ingest {
             let manifest = self.manifest(&generation, now);
             // Before it is in the store: whatever is there was announced, so that no crash leaves what nobody knows.
             let is_new = self.registry.announce_generation(&generation, &manifest.fingerprint, now).await?;
-            match self.store.create(&manifest).await {
+            let created = if is_new {
+                self.store.create(&manifest).await
+            } else {
+                // Another build was faster to announce it.
+                Err(StoreError::Taken(generation.clone()))
+            };
+            match created {
                 Ok(()) => {
                     self.registry.begin_generation(&generation, &manifest.fingerprint, now).await?;
                     return Ok(Begun { manifest, lease, whole: None });
@@ -77,7 +84,7 @@ impl Ingest {
     }
 
     /// The name of this second, unless a generation or its successor stands there or later: publishing goes forward only.
-    async fn name(&self, alias: &AliasName, now: Timestamp) -> Result<GenerationId, BuildError> {
+    pub(super) async fn name(&self, alias: &AliasName, now: Timestamp) -> Result<GenerationId, BuildError> {
         let name = GenerationId::new(alias, now, 1);
         let known = self.registry.generations(alias).await?.into_iter().map(|record| record.generation);
         let stored = self.store.generations(alias).await?.into_iter().map(|stored| stored.generation);
@@ -85,7 +92,7 @@ impl Ingest {
         Ok(newest.filter(|newest| name <= *newest).map_or(name, |newest| newest.later()))
     }
 
-    fn manifest(&self, generation: &GenerationId, now: Timestamp) -> Manifest {
+    pub(super) fn manifest(&self, generation: &GenerationId, now: Timestamp) -> Manifest {
         Manifest {
             generation: generation.clone(),
             fingerprint: self.fingerprint(),
@@ -97,6 +104,6 @@ impl Ingest {
 }
 
 /// Whether what failed may work at the next try with the same generation.
-fn is_passing(fault: &StoreError) -> bool {
+pub(super) fn is_passing(fault: &StoreError) -> bool {
     matches!(fault, StoreError::Unavailable(_) | StoreError::Held { .. })
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use lectern_boot::shutdown::Shutdown;
 use lectern_schema::generation::{Counts, Manifest};
-use lectern_schema::identifiers::{AliasName, ContentHash};
+use lectern_schema::identifiers::{AliasName, ContentHash, GenerationId};
 use tokio::sync::mpsc;
 
 use crate::causes::in_one_line;
 use crate::extract::source::Sources;
 use crate::lifecycle::lease::Lease;
+use crate::partition::Partition;
 use crate::pipeline::Ingest;
 use crate::pipeline::begin::Begun;
 use crate::pipeline::error::BuildError;
@@ -92,9 +93,39 @@ impl Ingest {
     ) -> Result<(Manifest, Report), BuildError> {
         let begun = Instant::now();
         let generation = &manifest.generation;
+        let report = self.pour(run, generation, whole, sources, Partition::whole()).await?;
+        self.erase_again(generation).await?;
+        let sealing = Instant::now();
+        let (sealed, counts, content) = self.seal(manifest).await?;
+        let times = StageTimes {
+            seal_ms: millis(sealing.elapsed()),
+            total_ms: millis(begun.elapsed()),
+            ..report.times
+        };
+        let report = Report {
+            documents: counts.documents,
+            chunks: counts.chunks,
+            reused: counts.chunks.saturating_sub(report.embedded),
+            content: Some(content),
+            times,
+            ..report
+        };
+        Ok((sealed, report))
+    }
+
+    /// Writes the part of a generation that `sources` are, which leaves nothing else in that part.
+    pub(super) async fn pour(
+        &self,
+        run: RunId,
+        generation: &GenerationId,
+        whole: Option<Whole>,
+        sources: Sources,
+        partition: Partition,
+    ) -> Result<Report, BuildError> {
+        let begun = Instant::now();
         let is_resumed = whole.is_some();
         self.registry.run_builds(run, generation).await?;
-        let plan = Plan::new(self.registry.documents(generation.alias()).await?);
+        let plan = Plan::new(self.registry.documents_in(generation.alias(), partition).await?);
         let documents = sources.documents.len();
         self.progress.begin(documents);
 
@@ -110,45 +141,47 @@ impl Ingest {
             self.vectors.run(sifted, to_write),
             self.write(run, generation, plan, embedded),
         )?;
-        if written.documents == 0 {
+        // A part may be empty.
+        if partition.is_whole() && written.documents == 0 {
             return Err(BuildError::NothingReadable(documents));
         }
         self.erase_from_staging(generation, &sifted.vanished).await?;
-        // Again, since more may have been erased while it was built.
-        let erased = self.lifecycle.erased_since(generation).await?;
-        self.erase_from_staging(generation, &erased).await?;
-        self.registry.forget_documents_unseen_by(generation.alias(), run).await?;
-
-        let sealing = Instant::now();
-        let (sealed, counts, content) = self.seal(manifest).await?;
-        let times = StageTimes {
-            read_ms: millis(read),
-            embed_ms: millis(embed),
-            write_ms: millis(written.took),
-            seal_ms: millis(sealing.elapsed()),
-            total_ms: millis(begun.elapsed()),
-        };
+        self.registry.forget_documents_unseen_by(generation.alias(), run, partition).await?;
         written.skipped.extend(sources.skipped);
-        let report = Report {
+        Ok(Report {
             generation: Some(generation.clone()),
-            documents: counts.documents,
-            chunks: counts.chunks,
-            reused: counts.chunks.saturating_sub(written.embedded),
+            documents: written.documents,
+            chunks: written.chunks,
+            reused: written.chunks.saturating_sub(written.embedded),
             embedded: written.embedded,
             tokens_embedded: written.tokens,
             cost: self.settings.cost(written.tokens),
             resumed: is_resumed.then_some(sifted.kept),
-            content: Some(content),
             changes: written.plan.finish(),
             skipped: written.skipped,
             unsupported: sources.unsupported,
-            times,
-        };
-        Ok((sealed, report))
+            times: StageTimes {
+                read_ms: millis(read),
+                embed_ms: millis(embed),
+                write_ms: millis(written.took),
+                seal_ms: 0,
+                total_ms: millis(begun.elapsed()),
+            },
+            ..Report::default()
+        })
+    }
+
+    /// Erases what was erased by command while the generation was built.
+    pub(super) async fn erase_again(&self, generation: &GenerationId) -> Result<(), BuildError> {
+        let erased = self.lifecycle.erased_since(generation).await?;
+        self.erase_from_staging(generation, &erased).await
     }
 
     /// Makes the generation whole, if the store holds what the registry has recorded.
-    async fn seal(&self, manifest: &Manifest) -> Result<(Manifest, Counts, ContentHash), BuildError> {
+    pub(super) async fn seal(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<(Manifest, Counts, ContentHash), BuildError> {
         let generation = &manifest.generation;
         self.progress.seal();
         let counts = self.registry.written_counts(generation).await?;
@@ -160,7 +193,7 @@ impl Ingest {
     }
 
     /// What cannot be noted is in the log: the failure itself is what the user must hear of.
-    async fn note_failure(&self, run: RunId, alias: &AliasName, error: &BuildError) {
+    pub(super) async fn note_failure(&self, run: RunId, alias: &AliasName, error: &BuildError) {
         let report = serde_json::json!({ "error": in_one_line(error) });
         let noting = async {
             let now = self.registry.now().await?;

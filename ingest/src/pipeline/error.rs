@@ -2,8 +2,10 @@
 
 use lectern_models::error::ModelError;
 use lectern_schema::embedding::BadVector;
+use lectern_schema::identifiers::GenerationId;
 
 use crate::lifecycle::LifecycleError;
+use crate::partition::Partition;
 use crate::reading::CannotStart;
 use crate::registry::error::RegistryError;
 use crate::store::StoreError;
@@ -58,6 +60,38 @@ pub enum BuildError {
     /// A later stage has failed; its own error is reported instead of this one.
     #[error("a later stage stopped")]
     StageGone,
+    /// Start all workers alike.
+    #[error(
+        "generation `{generation}` is written in {of} partitions: start all its workers with `--partition I/{of}`, or name another build with `--job NAME`"
+    )]
+    OtherDivision {
+        /// What is written.
+        generation: GenerationId,
+        /// In how many partitions.
+        of: u32,
+    },
+    /// Start all workers alike.
+    #[error(
+        "generation `{0}` is written with another embedder or other settings of chunks: start all its workers with the same configuration, or name another build with `--job NAME`"
+    )]
+    OtherSettings(GenerationId),
+    /// Run the others, or begin another build.
+    #[error(
+        "partition {partition} of generation `{generation}` is written already, but not {}: run those, or name another build with `--job NAME`", Partition::named(.missing)
+    )]
+    AlreadyWritten {
+        /// What is written.
+        generation: GenerationId,
+        /// Which part of it was asked for.
+        partition: Partition,
+        /// The parts that are not done.
+        missing: Vec<Partition>,
+    },
+    /// Begin another build.
+    #[error(
+        "the build of generation `{0}` has ended: it was deleted, or could not be completed; begin another one, with another `--job` if you name them"
+    )]
+    Ended(GenerationId),
     /// The user or the system asked for the end.
     #[error("stopped as asked: nothing was published; the next run reuses what was embedded")]
     Stopped,

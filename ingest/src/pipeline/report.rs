@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lectern_schema::identifiers::{ContentHash, GenerationId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::extract::Skipped;
+use crate::partition::Partition;
 use crate::registry::runs::RunCounts;
 
 /// How the documents differ from those of the run before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Changes {
     /// Not seen before.
     pub new: u64,
@@ -24,7 +25,7 @@ pub struct Changes {
 }
 
 /// Time spent in each stage. Stages work at the same time, so that the sum exceeds the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StageTimes {
     /// Reading, extracting and cutting, over all readers.
     pub read_ms: u64,
@@ -39,10 +40,18 @@ pub struct StageTimes {
 }
 
 /// What a build did.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The generation that was built.
     pub generation: Option<GenerationId>,
+    /// The part of it that was built, when it was one of several: then all numbers are of that part alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// The number of parts that it was built in, by as many workers, when these were several: then all numbers are sums over
+    /// them, times too, but for the whole time and that of the index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
     /// Documents in it.
     pub documents: u64,
     /// Chunks in it.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use lectern_schema::identifiers::{ContentHash, DocumentId, GenerationId};
 use tokio::sync::mpsc;
 
+use crate::partition::Partition;
 use crate::pipeline::Ingest;
 use crate::pipeline::error::BuildError;
 use crate::pipeline::progress::Progress;
@@ -22,12 +23,20 @@ const MOST_HELD: usize = 4_096;
 pub(super) type Whole = HashMap<DocumentId, ContentHash>;
 
 impl Ingest {
-    /// What can be kept of an interrupted build. All else in its generation is deleted.
-    pub(super) async fn recover(&self, generation: &GenerationId) -> Result<Whole, BuildError> {
+    /// What can be kept of a part of an interrupted build. All else in that part of its generation is deleted; other parts
+    /// are other workers', who may be writing them.
+    pub(super) async fn recover(
+        &self,
+        generation: &GenerationId,
+        partition: Partition,
+    ) -> Result<Whole, BuildError> {
         let mut found = self.store.documents(generation, None).await?;
+        found.retain(|document, _| partition.owns(document));
+        let mut recorded = self.registry.written(generation).await?;
+        recorded.retain(|written| partition.owns(&written.document_id));
         let mut whole = Whole::new();
         let mut torn = Vec::new();
-        for written in self.registry.written(generation).await? {
+        for written in recorded {
             if found.remove(&written.document_id) == Some(written.chunks) {
                 whole.insert(written.document_id, written.content_hash);
             } else {

@@ -24,6 +24,7 @@ const CHECKPOINT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) documents: u64,
+    pub(super) chunks: u64,
     pub(super) embedded: u64,
     pub(super) tokens: u64,
     pub(super) skipped: Vec<Skipped>,
@@ -93,7 +94,7 @@ impl Ingest {
 impl Written {
     fn new(plan: Plan) -> Self {
         let (skipped, unrecorded, took) = (Vec::new(), Vec::new(), Duration::ZERO);
-        Self { documents: 0, embedded: 0, tokens: 0, skipped, plan, took, unrecorded }
+        Self { documents: 0, chunks: 0, embedded: 0, tokens: 0, skipped, plan, took, unrecorded }
     }
 
     fn note(&mut self, document: DocumentRecord) {
@@ -104,6 +105,7 @@ impl Written {
             }
             (DocumentState::Ingested { chunks }, Some(content_hash)) if 0 < chunks => {
                 self.documents += 1;
+                self.chunks += chunks;
                 self.plan.see(&document_id, &content_hash);
                 self.unrecorded.push(WrittenDocument { document_id, content_hash, chunks });
             }

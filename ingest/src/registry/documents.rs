@@ -3,6 +3,7 @@
 
 use lectern_schema::identifiers::{AliasName, ContentHash, DocumentId};
 
+use crate::partition::Partition;
 use crate::registry::error::RegistryError;
 use crate::registry::runs::RunId;
 use crate::registry::{Registry, storable, stored};
@@ -92,14 +93,22 @@ impl Registry {
 
     /// All documents of `alias`, by name.
     pub async fn documents(&self, alias: &AliasName) -> Result<Vec<DocumentRecord>, RegistryError> {
+        self.documents_in(alias, Partition::whole()).await
+    }
+
+    /// Those documents of `alias` that fall into a part, by name.
+    pub async fn documents_in(
+        &self,
+        alias: &AliasName,
+        partition: Partition,
+    ) -> Result<Vec<DocumentRecord>, RegistryError> {
         let mut all: Vec<DocumentRecord> = Vec::new();
+        let mut after = String::new();
         loop {
-            let after = all.last().map_or("", |last| last.document_id.as_str());
-            let page = self.documents_after(alias, after).await?;
-            if page.is_empty() {
-                return Ok(all);
-            }
-            all.extend(page);
+            let page = self.documents_after(alias, &after).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            last.document_id.as_str().clone_into(&mut after);
+            all.extend(page.into_iter().filter(|record| partition.owns(&record.document_id)));
         }
     }
 
@@ -116,15 +125,68 @@ impl Registry {
         rows.into_iter().map(|row| self.document_record(row)).collect()
     }
 
-    /// Forgets the documents of `alias` that `run` did not see: they are gone from the source. Tells how many.
+    /// Forgets the documents of `alias` that `run` should have seen and did not: those of its partition that are gone from the
+    /// source. Tells how many.
     pub async fn forget_documents_unseen_by(
         &self,
         alias: &AliasName,
         run: RunId,
+        partition: Partition,
     ) -> Result<u64, RegistryError> {
         const FORGET: &str = "DELETE FROM documents WHERE alias = $1 AND run_id <> $2";
-        let forgetting = sqlx::query(FORGET).bind(alias.as_str()).bind(run.to_string());
-        Ok(self.bounded(forgetting.execute(&self.pool)).await?.rows_affected())
+        if partition.is_whole() {
+            let forgetting = sqlx::query(FORGET).bind(alias.as_str()).bind(run.to_string());
+            return Ok(self.bounded(forgetting.execute(&self.pool)).await?.rows_affected());
+        }
+        let (mut forgotten, mut last) = (0, String::new());
+        loop {
+            let unseen = self.unseen_documents_after(alias, run, &last).await?;
+            let Some(end) = unseen.last() else { return Ok(forgotten) };
+            last = end.as_str().to_owned();
+            let ours: Vec<&DocumentId> = unseen.iter().filter(|document| partition.owns(document)).collect();
+            forgotten += self.forget_unseen_documents(alias, run, &ours).await?;
+        }
+    }
+
+    async fn unseen_documents_after(
+        &self,
+        alias: &AliasName,
+        run: RunId,
+        after: &str,
+    ) -> Result<Vec<DocumentId>, RegistryError> {
+        const PAGE: &str = "
+            SELECT document_id FROM documents
+            WHERE alias = $1 AND run_id <> $2 AND document_id > $3 ORDER BY document_id LIMIT $4";
+        let asking = sqlx::query_scalar::<_, String>(PAGE)
+            .bind(alias.as_str())
+            .bind(run.to_string())
+            .bind(after)
+            .bind(ROWS_PER_PAGE);
+        let names = self.bounded(asking.fetch_all(&self.pool)).await?;
+        names.iter().map(|name| self.read("a document's name", DocumentId::parse(name))).collect()
+    }
+
+    async fn forget_unseen_documents(
+        &self,
+        alias: &AliasName,
+        run: RunId,
+        documents: &[&DocumentId],
+    ) -> Result<u64, RegistryError> {
+        const FORGET: &str = "DELETE FROM documents WHERE alias = $1 AND document_id = $2 AND run_id <> $3";
+        let mut forgotten = 0;
+        for rows in documents.chunks(ROWS_PER_TRANSACTION) {
+            let forgetting = async {
+                let (mut transaction, mut deleted) = (self.begin().await?, 0);
+                for document in rows {
+                    let row = sqlx::query(FORGET).bind(alias.as_str()).bind(document.as_str());
+                    let row = row.bind(run.to_string()).execute(&mut *transaction).await?;
+                    deleted += row.rows_affected();
+                }
+                transaction.commit().await.map(|()| deleted)
+            };
+            forgotten += self.bounded(forgetting).await?;
+        }
+        Ok(forgotten)
     }
 
     fn document_record(&self, row: Row) -> Result<DocumentRecord, RegistryError> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use uuid::Uuid;
 
+use crate::partition::{Assignment, JobName};
 use crate::registry::Registry;
 use crate::registry::error::RegistryError;
 
@@ -24,6 +25,18 @@ impl LeaseName {
     /// Writing a generation, or deleting it.
     pub fn of_generation(generation: &GenerationId) -> Self {
         Self(format!("generation {generation}"))
+    }
+
+    /// Writing one partition of a build that several workers assignment.
+    pub fn of_partition(assignment: &Assignment) -> Self {
+        let job = assignment.job.as_ref().map_or("", JobName::as_str);
+        Self(format!("{}{}", Self::of_partitions(&assignment.alias, job), assignment.partition))
+    }
+
+    /// What the names of all partitions of a build begin with, and no others; `job` is empty where the build has no name.
+    pub(super) fn of_partitions(alias: &AliasName, job: &str) -> String {
+        let job = if job.is_empty() { String::new() } else { format!(", job {job}") };
+        format!("build of {alias}{job}, partition ")
     }
 
     /// The name as text.

@@ -1,5 +1,5 @@
 //! What the ingest remembers between commands, in SQLite or PostgreSQL: runs, documents, generations, what the gates
-//! said of them, publications, cached embeddings, leases.
+//! said of them, which workers share a build, publications, cached embeddings, leases.
 //! Never says which generation is live: the vector store's alias alone does.
 
 use std::borrow::Cow;
@@ -11,6 +11,7 @@ use sqlx::{Any, AnyPool, Transaction};
 
 use crate::registry::error::RegistryError;
 
+pub mod divisions;
 pub mod documents;
 pub mod embeddings;
 pub mod error;

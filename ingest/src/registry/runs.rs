@@ -47,7 +47,7 @@ impl RunOutcome {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Running, Self::Published, Self::Built, Self::Refused, Self::Failed]
             .into_iter()
             .find(|outcome| outcome.as_str() == text)
@@ -171,9 +171,16 @@ impl Registry {
         const BURY: &str = "
             UPDATE runs SET outcome = 'failed', finished_at = $2, report = $3
             WHERE generation = $1 AND outcome = 'running'";
-        let report = serde_json::json!({ "error": "the process ended before the run did" });
-        let burying =
-            sqlx::query(BURY).bind(generation.as_str()).bind(now.as_millisecond()).bind(report.to_string());
+        let burying = sqlx::query(BURY).bind(generation.as_str()).bind(now.as_millisecond()).bind(died());
+        self.bounded(burying.execute(&self.pool)).await.map(drop)
+    }
+
+    /// Remembers that one run has died, unless it reported its end.
+    pub async fn bury_run(&self, id: RunId, now: Timestamp) -> Result<(), RegistryError> {
+        const BURY: &str = "
+            UPDATE runs SET outcome = 'failed', finished_at = $2, report = $3
+            WHERE run_id = $1 AND outcome = 'running'";
+        let burying = sqlx::query(BURY).bind(id.to_string()).bind(now.as_millisecond()).bind(died());
         self.bounded(burying.execute(&self.pool)).await.map(drop)
     }
 
@@ -189,11 +196,15 @@ impl Registry {
         rows.into_iter().map(|row| self.run(row)).collect()
     }
 
+    pub(super) fn read_run_id(&self, name: &str) -> Result<RunId, RegistryError> {
+        Ok(RunId(self.read("a run's name", Uuid::parse_str(name))?))
+    }
+
     fn run(&self, row: Row) -> Result<Run, RegistryError> {
         let unknown = || RegistryError::from(self.database.damaged("a run's outcome", None));
         let generation = row.generation.as_deref().map(GenerationId::parse).transpose();
         Ok(Run {
-            id: RunId(self.read("a run's name", Uuid::parse_str(&row.run_id))?),
+            id: self.read_run_id(&row.run_id)?,
             generation: self.read("a run's generation", generation)?,
             started_at: self.time("a run's beginning", row.started_at)?,
             finished_at: self.optional_time("a run's end", row.finished_at)?,
@@ -208,4 +219,9 @@ impl Registry {
             report: row.report,
         })
     }
+}
+
+/// The report of a run whose process wrote none.
+fn died() -> String {
+    serde_json::json!({ "error": "the process ended before the run did" }).to_string()
 }

@@ -13,6 +13,7 @@ use crate::gather::GatherError;
 use crate::gather::web::config::WebSection;
 use crate::gather::web::sitemap::Sitemap;
 use crate::gather::web::visit::{Most, Page, Visitor};
+use crate::partition::Partition;
 
 mod address;
 pub mod config;
@@ -34,16 +35,17 @@ pub(super) struct Fetched {
     pub(super) skipped: Vec<Skipped>,
 }
 
-/// Fetches `urls`, and what the sitemaps among them name, into files of `folder`.
+/// Fetches the part of `urls`, and of what the sitemaps among them name, into files of `folder`.
 pub(super) async fn fetch(
     urls: Vec<Url>,
     section: &WebSection,
     folder: &Path,
+    partition: Partition,
 ) -> Result<Fetched, GatherError> {
     if urls.is_empty() {
         return Ok(Fetched::default());
     }
-    let mut tour = Tour::new(Visitor::new(section)?, section, folder);
+    let mut tour = Tour::new(Visitor::new(section)?, section, folder, partition);
     for url in urls {
         tour.add(url);
     }
@@ -57,16 +59,19 @@ struct Tour<'a> {
     visitor: Visitor,
     section: &'a WebSection,
     folder: &'a Path,
+    partition: Partition,
     waiting: VecDeque<Url>,
     known: HashSet<Url>,
     sitemaps: usize,
+    /// Pages that were left to other workers.
+    passed: usize,
     fetched: Fetched,
 }
 
 impl<'a> Tour<'a> {
-    fn new(visitor: Visitor, section: &'a WebSection, folder: &'a Path) -> Self {
+    fn new(visitor: Visitor, section: &'a WebSection, folder: &'a Path, partition: Partition) -> Self {
         let (waiting, known, fetched) = (VecDeque::new(), HashSet::new(), Fetched::default());
-        Self { visitor, section, folder, waiting, known, sitemaps: 0, fetched }
+        Self { visitor, section, folder, partition, waiting, known, sitemaps: 0, passed: 0, fetched }
     }
 
     /// Notes an address, once; what follows `#` is a place in the page.
@@ -107,7 +112,13 @@ impl<'a> Tour<'a> {
     /// Fetches a page. What is wrong with it is told; only the folder can fail.
     async fn page(&mut self, url: &Url) -> Result<Result<(), String>, GatherError> {
         let most = self.section.max_pages.get();
-        if self.fetched.documents.len() >= most {
+        // All workers together fetch no more pages than one would.
+        let is_full = self.fetched.documents.len() + self.passed >= most;
+        if !self.partition.owns_source(url.as_str()) {
+            self.passed += usize::from(!is_full);
+            return Ok(Ok(()));
+        }
+        if is_full {
             return Ok(Err(format!("was not fetched: `ingest.web.max_pages` = {most} are there already")));
         }
         let most = Most { key: "ingest.web.max_page_bytes", bytes: self.section.max_page_bytes.get() };
