@@ -17,9 +17,9 @@ pub const RRF_K: u32 = 2;
 /// profit from both arms.
 pub(crate) const CANDIDATES: u64 = 100;
 
-/// Hits fetched beyond the limit. Stores break ties at random, and fused ranks and counted words tie often: with a few more
-/// at hand, the ones that are kept do not depend on chance.
-const SPARE_HITS: u64 = 8;
+/// Hits fetched beyond the limit. Stores break ties at random, and fused ranks tie often: with a few more at hand, the
+/// ones that are kept do not depend on chance.
+pub(crate) const SPARE_HITS: u64 = 8;
 
 /// A search of one collection.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,22 +131,14 @@ impl Limit {
 }
 
 impl Query {
-    /// Number of hits to fetch where ties may be cut in two.
-    pub(crate) fn with_spares(&self) -> u64 {
+    /// Number of hits to fetch from a store.
+    pub(crate) fn fetched(&self) -> u64 {
         u64::from(self.limit.get()) + SPARE_HITS
-    }
-
-    /// Number of hits that mostly suffices. Meanings tie only when they are the same: one more hit tells.
-    pub(crate) fn at_first(&self) -> u64 {
-        match self.arms.plan() {
-            Plan::Dense(_) => u64::from(self.limit.get()) + 1,
-            _ => self.with_spares(),
-        }
     }
 
     /// Number of candidates to fetch per arm for a fusion.
     pub(crate) fn candidates(&self) -> u64 {
-        self.with_spares().max(CANDIDATES)
+        self.fetched().max(CANDIDATES)
     }
 
     /// Puts hits in their one order, best first and ties by chunk id, and keeps as many as were asked for.

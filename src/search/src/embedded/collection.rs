@@ -151,7 +151,7 @@ fn checked_manifest(
 /// The engine's request, `None` when there is nothing to search for.
 fn request(query: &Query) -> Result<Option<QueryRequest>, SearchError> {
     let filter = query.filter.as_ref().map(filter::convert).transpose()?;
-    let fetched = usize::try_from(query.with_spares()).map_err(SearchError::refused)?;
+    let fetched = usize::try_from(query.fetched()).map_err(SearchError::refused)?;
     let candidates = usize::try_from(query.candidates()).map_err(SearchError::refused)?;
     let arm = |vector| Prefetch {
         prefetches: Vec::new(),

@@ -41,31 +41,16 @@ impl QdrantCollection {
 
     async fn find(&self, query: &Query, deadline: Deadline) -> Result<Vec<Hit>, SearchError> {
         let kind = query.arms.plan().score_kind();
-        let limit = usize::from(query.limit.get());
-        let mut points = self.points(query, query.at_first(), deadline).await?;
-        if query.at_first() < query.with_spares() && cuts_a_tie(&points, limit) {
-            points = self.points(query, query.with_spares(), deadline).await?;
-        }
-        // More are fetched than are kept: those are not worth reading.
-        points.truncate(limit);
-        let hits = points.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
-        Ok(query.best(hits))
-    }
-
-    /// So many points, best first, ties in the order of their ids.
-    async fn points(
-        &self,
-        query: &Query,
-        hits: u64,
-        deadline: Deadline,
-    ) -> Result<Vec<ScoredPoint>, SearchError> {
         let timeout = seconds_left(deadline)?;
-        let Some(request) = request::query(&self.manifest.generation, query, hits, timeout) else {
+        let Some(request) = request::query(&self.manifest.generation, query, timeout) else {
             return Ok(Vec::new());
         };
         let mut points = self.searches.ask(request, deadline).await?;
+        // More are fetched than are kept: those are not worth reading.
         points.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| uuid(a).cmp(&uuid(b))));
-        Ok(points)
+        points.truncate(query.limit.get().into());
+        let hits = points.into_iter().map(|point| hit(point, kind)).collect::<Result<_, _>>()?;
+        Ok(query.best(hits))
     }
 
     async fn count_chunks(&self, deadline: Deadline) -> Result<u64, SearchError> {
@@ -158,12 +143,6 @@ fn seconds_left(deadline: Deadline) -> Result<u64, SearchError> {
         return Err(SearchError::Late);
     }
     Ok(left.saturating_add(Duration::from_nanos(999_999_999)).as_secs())
-}
-
-/// Whether the last point that is kept and the first that is not are equally good: others as good may not have come.
-fn cuts_a_tie(points: &[ScoredPoint], limit: usize) -> bool {
-    let kept = limit.checked_sub(1).and_then(|last| points.get(last));
-    kept.zip(points.get(limit)).is_some_and(|(kept, left)| kept.score.total_cmp(&left.score).is_eq())
 }
 
 /// Its order as text is the order of ids.

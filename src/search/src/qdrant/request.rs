@@ -12,13 +12,12 @@ use qdrant_client::qdrant::{
 use super::filter;
 use crate::query::{Plan, Query, RRF_K};
 
-/// The request for `ours` and so many hits, to be answered within `timeout` seconds; `None` when there is nothing to search
-/// for.
-pub(super) fn query(generation: &GenerationId, ours: &Query, hits: u64, timeout: u64) -> Option<QueryPoints> {
+/// The request for `ours`, to be answered within `timeout` seconds; `None` when there is nothing to search for.
+pub(super) fn query(generation: &GenerationId, ours: &Query, timeout: u64) -> Option<QueryPoints> {
     let filter = ours.filter.as_ref().map(filter::convert);
     let request = QueryPoints {
         collection_name: generation.to_string(),
-        limit: Some(hits),
+        limit: Some(ours.fetched()),
         with_payload: Some(WithPayloadSelector { selector_options: Some(SelectorOptions::Enable(true)) }),
         timeout: Some(timeout),
         ..QueryPoints::default()
