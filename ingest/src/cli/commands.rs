@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use lectern_boot::database::SqlSection;
 use lectern_boot::shutdown::Shutdown;
-use lectern_schema::canary::Canary;
 use lectern_schema::identifiers::{AliasName, GenerationId};
 use lectern_search::query::Mode;
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::arguments::{Command, Delete, Eval, Force, GoldenFile, Paths, Publish, Run, Undelete};
 use crate::cli::outcome::{CommandError, Exit, Outcome};
 use crate::cli::progress::shown;
-use crate::cli::text;
+use crate::cli::{json, text};
 use crate::config::Config;
 use crate::evaluate::Evaluator;
 use crate::examine::golden::Golden;
@@ -29,15 +28,11 @@ use crate::lifecycle::lease::{Holder, Lease};
 use crate::lifecycle::prune::{Fate, Retention};
 use crate::lifecycle::publish::{Contest, Examined, Published, Reason, Terms};
 use crate::lifecycle::selection::Selection;
-use crate::lifecycle::shelf::{Listed, Shelf};
 use crate::lifecycle::{Lifecycle, LifecycleError};
-use crate::partition::{JobName, Partition};
+use crate::partition::Partition;
 use crate::pipeline::build::Built;
-use crate::pipeline::report::Report;
 use crate::pipeline::{Encoder, Ingest};
 use crate::registry::Registry;
-use crate::registry::divisions::Division;
-use crate::registry::examinations::Examination;
 use crate::registry::runs::{RunEnd, RunOutcome};
 use crate::store::WriteStore;
 
@@ -188,7 +183,7 @@ impl Session {
             terms.examined = Some(self.examined(&parts, &encoder, &contest, &questions).await?);
         }
         let published = lifecycle.publish(generation, &terms).await?;
-        Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+        Ok(Outcome::done(text::published(&published), Value::Object(json::published(&published))))
     }
 
     /// The golden questions of the command line, else those of the configuration; none when neither names any.
@@ -202,7 +197,7 @@ impl Session {
     async fn promote(&self, force: &Force) -> Result<Outcome, CommandError> {
         let terms = self.terms(force)?;
         let published = self.parts().await?.lifecycle().promote(&self.alias, &terms).await?;
-        Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+        Ok(Outcome::done(text::published(&published), Value::Object(json::published(&published))))
     }
 
     async fn withdraw(&self, reason: Option<String>) -> Result<Outcome, CommandError> {
@@ -214,12 +209,12 @@ impl Session {
 
     async fn rollback(&self, to: Option<&GenerationId>) -> Result<Outcome, CommandError> {
         let published = self.parts().await?.lifecycle().rollback(&self.alias, to).await?;
-        Ok(Outcome::done(text::published(&published), Value::Object(published_json(&published))))
+        Ok(Outcome::done(text::published(&published), Value::Object(json::published(&published))))
     }
 
     async fn list(&self) -> Result<Outcome, CommandError> {
         let found = self.parts().await?.lifecycle().list(&self.alias).await?;
-        Ok(Outcome::done(text::shelf(&found), shelf_json(&found)))
+        Ok(Outcome::done(text::shelf(&found), json::shelf(&found)))
     }
 
     async fn prune(&self, keep: Option<usize>) -> Result<Outcome, CommandError> {
@@ -346,20 +341,20 @@ pub(super) fn ran_or_refused(
 
 /// What is told of a build that was not to be published.
 pub(super) fn built_only(built: &Built) -> Outcome {
-    let json = Value::Object(built_json(&built.report));
+    let json = Value::Object(json::report(&built.report));
     Outcome { exit: exit(built), text: text::report(&built.report), json }
 }
 
 fn ran(built: &Built, published: &Published) -> Outcome {
-    let mut json = built_json(&built.report);
-    json.extend(published_json(published));
+    let mut json = json::report(&built.report);
+    json.extend(json::published(published));
     let text = text::report(&built.report) + &text::published(published);
     Outcome { exit: exit(built), text, json: Value::Object(json) }
 }
 
 /// The report is told in full: what was skipped may be why a gate refuses.
 fn refused(built: &Built, generation: &GenerationId, verdicts: &[Verdict]) -> Outcome {
-    let mut json = built_json(&built.report);
+    let mut json = json::report(&built.report);
     json.insert("moved".to_owned(), json!(false));
     json.insert("verdicts".to_owned(), json!(verdicts));
     let text = format!(
@@ -373,71 +368,6 @@ fn refused(built: &Built, generation: &GenerationId, verdicts: &[Verdict]) -> Ou
 
 fn exit(built: &Built) -> Exit {
     if built.report.skipped.is_empty() { Exit::Done } else { Exit::Skipped }
-}
-
-pub(super) fn built_json(report: &Report) -> Map<String, Value> {
-    match json!(report) {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
-}
-
-fn published_json(published: &Published) -> Map<String, Value> {
-    let (from, to, moved, verdicts): (_, _, _, &[Verdict]) = match published {
-        Published::Moved { from, to, verdicts } => (from.as_ref(), to, true, verdicts),
-        Published::AlreadyLive(generation) => (Some(generation), generation, false, &[]),
-        Published::Sharing { live, verdicts, .. } => (Some(live), live, false, verdicts),
-    };
-    let canary = match published {
-        Published::Sharing { canary, .. } => Some(("canary", canary_json(canary))),
-        Published::Moved { .. } | Published::AlreadyLive(_) => None,
-    };
-    let fields =
-        [("from", json!(from)), ("to", json!(to)), ("moved", json!(moved)), ("verdicts", json!(verdicts))];
-    let fields = fields.into_iter().chain(canary);
-    fields.map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn canary_json(canary: &Canary) -> Value {
-    json!({ "generation": canary.generation, "percent": canary.share })
-}
-
-fn shelf_json(shelf: &Shelf) -> Value {
-    let generation = |listed: &Listed| {
-        let counts = listed.counts();
-        json!({
-            "generation": listed.generation,
-            "state": text::state(shelf, listed),
-            "live": shelf.is_live(&listed.generation),
-            "canary_percent": shelf.canary_share(&listed.generation),
-            "documents": counts.map(|counts| counts.documents),
-            "chunks": counts.map(|counts| counts.chunks),
-            "age_s": listed.age(shelf.read_at).as_secs(),
-            "fingerprint": listed.fingerprint(),
-            "content": listed.record.as_ref().and_then(|record| record.content.as_ref()),
-            "holder": listed.holder,
-            "partitions": shelf.division(&listed.generation).map(division_json),
-            "gates": listed.examination.as_ref().map(gates_json),
-        })
-    };
-    let generations: Vec<Value> = shelf.generations.iter().map(generation).collect();
-    let canary = shelf.canary.as_ref().filter(|canary| !shelf.is_live(&canary.generation)).map(canary_json);
-    json!({ "alias": shelf.alias, "live": shelf.live, "canary": canary, "generations": generations })
-}
-
-fn division_json(division: &Division) -> Value {
-    let job = division.job.as_ref().map(JobName::as_str);
-    json!({ "job": job, "of": division.of, "done": division.done.len(), "missing": division.missing() })
-}
-
-fn gates_json(examination: &Examination) -> Value {
-    json!({
-        "passed": examination.verdicts.iter().all(|verdict| verdict.passed),
-        "at": examination.at,
-        "live": examination.live,
-        "forced": examination.forced,
-        "verdicts": examination.verdicts,
-    })
 }
 
 /// Reads the configuration, with the alias of the command line in place of its own.

@@ -15,6 +15,7 @@ use crate::reading::worker;
 
 mod arguments;
 mod commands;
+mod json;
 mod outcome;
 mod partitioned;
 mod progress;

@@ -7,10 +7,10 @@ use lectern_search::config::StoreKind;
 use serde_json::{Map, Value, json};
 
 use crate::cli::arguments::{Build, Paths, Run, Undelete};
-use crate::cli::commands::{Parts, Session, built_json, built_only, outcome_of, ran_or_refused};
+use crate::cli::commands::{Parts, Session, built_only, outcome_of, ran_or_refused};
 use crate::cli::outcome::{CommandError, Exit, Outcome};
 use crate::cli::progress::shown;
-use crate::cli::text;
+use crate::cli::{json, text};
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::lease::Lease;
 use crate::partition::{Assignment, Partition};
@@ -178,7 +178,7 @@ fn done(division: &Division, turn: Turn, partition: Partition, report: Option<&R
         Turn::Over(outcome) => Some(outcome),
         Turn::Write | Turn::Wait | Turn::Finish => None,
     };
-    let mut json = report.map_or_else(Map::new, built_json);
+    let mut json = report.map_or_else(Map::new, json::report);
     json.insert("generation".to_owned(), json!(division.generation));
     json.insert("partition".to_owned(), json!(partition));
     json.insert("waiting_for".to_owned(), json!(missing));

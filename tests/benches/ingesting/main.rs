@@ -165,7 +165,7 @@ fn columns(took: &Took) -> String {
 
 /// The local model alone, on the texts that the ingest embeds, and the ingest.
 async fn local(model: PathBuf) {
-    let texts: Vec<String> = (0..scaled(LOCAL_CHUNKS)).map(|n| section(n, WORDS * (1 + n % 3) / 2)).collect();
+    let texts: Vec<String> = (0..scaled(LOCAL_CHUNKS)).map(|n| section(n, WORDS * (1 + n % 3) / 7)).collect();
     let section = EmbedderSection { path: model.clone(), ..EmbedderSection::default() };
     let embedder = Embedder::new(&section, &RetrySection::default(), &Http::new().unwrap()).unwrap();
     let began = Instant::now();
