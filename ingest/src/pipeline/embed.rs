@@ -11,7 +11,7 @@ use lectern_models::embedder::Embedder;
 use lectern_resilience::deadline::Deadline;
 use lectern_schema::embedding::DenseVector;
 use lectern_schema::identifiers::{ContentHash, DocumentId};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::extract::Skipped;
@@ -62,6 +62,8 @@ pub(crate) struct Vectors {
     pub(crate) patience: Duration,
     /// What is being embedded now.
     claims: Claims,
+    /// Held by the batch that has calls to begin: the next one's fill what it leaves idle, and do not slow it down.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Vectors {
@@ -69,7 +71,7 @@ impl Vectors {
     pub(crate) fn new(encoder: &Encoder, registry: Registry, patience: Duration) -> Self {
         let embedder = Arc::clone(&encoder.embedder);
         let digest = EmbeddingDigest::of(&encoder.encoding.embedding);
-        Self { embedder, registry, digest, patience, claims: Claims::default() }
+        Self { embedder, registry, digest, patience, claims: Claims::default(), turn: Arc::default() }
     }
 
     /// Passes all batches on with their vectors, in their order. Tells the time during which any was waited for.
@@ -129,12 +131,20 @@ impl Vectors {
             .chunks(self.embedder.batch().get())
             .map(|call| call.iter().map(|(hash, text)| ((*hash).clone(), (*text).to_owned())).collect())
             .collect();
-        let mut computed = stream::iter(calls)
-            .map(|call| self.remembered(call))
+        let mut turn = Some(self.turn.lock().await);
+        let last = calls.len().saturating_sub(1);
+        let mut computed = stream::iter(calls.into_iter().enumerate())
+            .map(|(place, call)| {
+                turn.take_if(|_| place == last);
+                self.remembered(call)
+            })
             .buffer_unordered(self.embedder.width().get().saturating_add(1));
         while let Some(call) = computed.try_next().await? {
             vectors.extend(call);
         }
+        // Without calls of its own it still has its turn, which those may be waiting for that it is about to wait for.
+        drop(computed);
+        drop(turn);
         let others: Vec<ContentHash> = others.into_iter().map(|(hash, _)| hash.clone()).collect();
         if !others.is_empty() {
             self.claims.ended(&others).await;
